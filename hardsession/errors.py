@@ -1,0 +1,97 @@
+"""Everything this package raises.
+
+::
+
+    HardSessionError
+    ├── ConfigError              settings that cannot work, all of them at once
+    ├── SerializationError       a value in the session that cannot be stored (also a TypeError)
+    ├── SessionTooLargeError     a session that does not fit into a cookie
+    └── TokenRefused             a token that is not ours; never leaves the interface
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class HardSessionError(Exception):
+    """The base of every error of this package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with the settings, and what to do about it."""
+
+    setting: str
+    fault: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.fault} {self.remedy}"
+
+
+class ConfigError(HardSessionError):
+    """The settings cannot work. `problems` lists every fault with its remedy."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(["The session settings cannot work.", *(f"  - {p}" for p in self.problems)]))
+
+
+class SerializationError(HardSessionError, TypeError):
+    """A value in the session cannot be stored. `path` names where it stands, never what it is."""
+
+    def __init__(self, fault: str, path: Sequence[object] = ()) -> None:
+        self.fault = fault
+        self.path = tuple(path)
+        super().__init__(fault, self.path)
+
+    def under(self, key: object) -> SerializationError:
+        """The same fault, seen from one container further out."""
+        return SerializationError(self.fault, (key, *self.path))
+
+    def __str__(self) -> str:
+        where = "session" + "".join(f"[{key!r}]" for key in self.path)
+        return f"{where} {self.fault} Store a plain value, or register a JSONTag for its type."
+
+
+class SessionTooLargeError(HardSessionError):
+    """The sealed session does not fit into one cookie (RFC 6265bis: 4096 bytes of name and value).
+
+    `size` and `limit` are bytes, `largest` maps the largest keys to the bytes their values take.
+    """
+
+    def __init__(self, size: int, limit: int, largest: Mapping[str, int]) -> None:
+        self.size = size
+        self.limit = limit
+        self.largest = dict(largest)
+        keys = ", ".join(f"{key!r} ({taken} bytes)" for key, taken in self.largest.items())
+        super().__init__(
+            f"The session cookie would be {size} bytes, and browsers keep {limit}. "
+            f"Store less, or set SESSION_COOKIE_OVERSIZE; the largest keys are {keys}."
+        )
+
+
+class Refusal(StrEnum):
+    """Why a token was refused. A closed set, for events and the audit log; a client never learns it."""
+
+    DUPLICATE = "duplicate"
+    LENGTH = "length"
+    ENCODING = "encoding"
+    FORMAT = "format"
+    PURPOSE = "purpose"
+    UNKNOWN_KEY = "unknown_key"
+    NOT_AUTHENTIC = "not_authentic"
+    HEADER = "header"
+    FUTURE = "future"
+    PAYLOAD = "payload"
+
+
+class TokenRefused(HardSessionError):
+    """A token or a stored value that does not open. It carries the reason and nothing of the token."""
+
+    def __init__(self, reason: Refusal) -> None:
+        self.reason = reason
+        super().__init__(reason.value)
