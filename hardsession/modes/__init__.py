@@ -1,0 +1,1 @@
+"""What the value of a token means: one module per mode."""

@@ -1,0 +1,316 @@
+"""What `flask.session` is: a mapping over what was stored, and what the view asked of the session beside it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from flask.sessions import SessionMixin
+
+from . import identity, policy
+
+if TYPE_CHECKING:
+    from flask import Request
+
+    from .errors import Refusal
+    from .policy import Timeout, Timeouts
+    from .record import Header, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a session must know of the settings.
+
+    `unplantable` tells whether the cookie's name keeps a sibling site from planting one (a `__Host-` prefix).
+    """
+
+    timeouts: Timeouts
+    permanent: bool = False
+    sliding: bool = True
+    identity_keys: tuple[str, ...] = identity.IDENTITY_KEYS
+    privilege_keys: tuple[str, ...] = identity.PRIVILEGE_KEYS
+    unplantable: bool = True
+
+    def timeouts_for(self, *, permanent: bool, lifetime: int) -> Timeouts:
+        """`lifetime` is Flask's `PERMANENT_SESSION_LIFETIME` in seconds, as it stands in this request."""
+        return self.timeouts.shortened_to(lifetime, sliding=self.sliding) if permanent else self.timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a request's token came to. Without a record the session starts empty, and the rest says why."""
+
+    lifetime: int
+    record: Record | None = None
+    data: dict[str, Any] = field(default_factory=dict, repr=False)
+    token_came: bool = False
+    refused: Refusal | None = None
+    ended: Timeout | None = None
+    log_name: str | None = None
+
+
+class Session(SessionMixin):
+    """One visitor's session during one request.
+
+    It is loaded when first touched. Times, id and owner stand beside the mapping and never in it, so a session that
+    holds nothing is false, whoever it belongs to.
+
+    `header` is what would be sealed now: a login, a logout or a new id change it at once, and saving compares it with
+    what was loaded. None stands for a session that has yet to begin.
+    """
+
+    def __init__(self, request: Request, load: Callable[[Session], None], rules: Rules) -> None:
+        self.request = request
+        self.rules = rules
+        self.loaded: Loaded | None = None
+        self.header: Header | None = None
+        self.logged_out = False
+        self.failed = False
+        self.modified = False
+        self._load = load
+        self._lock = RLock()
+        self._accessed = False
+        self._permanent = rules.permanent
+        self._authenticated = False
+        self._written: set[str] = set()
+        self._data: dict[str, Any] = {}
+
+    # The mapping
+
+    def __getitem__(self, key: str) -> Any:
+        return self.data[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.data[key] = value
+        self._written.add(key)
+        self.modified = True
+
+    def __delitem__(self, key: str) -> None:
+        del self.data[key]
+        self.modified = True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"  # what it holds is nobody's business in a log or a traceback
+
+    def copy(self) -> dict[str, Any]:
+        """The data as a plain dict."""
+        return dict(self.data)
+
+    def clear(self) -> None:
+        """End this session, which is how Flask's tutorial logs out. What is stored afterwards begins a new one."""
+        self.data.clear()
+        self.header = None
+        self.logged_out = True
+        self.modified = True
+        self._permanent = self.rules.permanent
+        self._authenticated = False
+
+    # What the view asks of it
+
+    def login(self, user_id: object, *, method: str | None = "password", keep: Iterable[str] | None = None) -> None:
+        """Say who this session belongs to from now on: a new id, and both clocks start again (OWASP ASVS 5.0, 7.2.4).
+
+        What one user left in the session never reaches another; what an anonymous visitor stored is kept.
+
+        Args:
+            user_id: the user's id. Its text counts: 7 and "7" are one user.
+            method: how the user proved it, such as "password" or "webauthn". None: he did not (a remembered login),
+                and the session is not fresh.
+            keep: of what was stored before this request, keep these keys and no others.
+        """
+        self._become(str(user_id), keep=keep)
+        self.header = policy.authenticate(
+            self.header, self.rules.timeouts, _now(), owner=str(user_id), method=method, permanent=self.permanent
+        )
+        self._authenticated = True
+
+    def logout(self) -> None:
+        """End this session and forget what it holds, except Flask-Login's order to forget its remember cookie."""
+        remember = self.data.get("_remember")
+        self.clear()
+        if remember is not None:
+            self["_remember"] = remember
+
+    def regenerate(self) -> None:
+        """Give this session a new id, for instance when its user gains a right. Data and clocks stay."""
+        self._open()
+        if self.header:
+            self.header = policy.regenerate(self.header, _now())
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the cookie outlives the browser; `PERMANENT_SESSION_LIFETIME` then shortens the session."""
+        self._open()
+        return self.header.permanent if self.header else self._permanent
+
+    @permanent.setter
+    def permanent(self, value: bool) -> None:
+        self._open()
+        self._permanent = bool(value)
+        if self.header:
+            self.header = replace(self.header, permanent=bool(value))
+
+    # What is known of it
+
+    @property
+    def new(self) -> bool:  # type: ignore[override]
+        """Whether no session came with this request."""
+        self._open()
+        return self.header is None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When this session began; a login begins it anew."""
+        return _moment(self._header.created_at if self._header else 0)
+
+    @property
+    def last_seen_at(self) -> datetime | None:
+        """The last activity that was written down, at most a touch interval ago."""
+        return _moment(self._header.seen_at if self._header else 0)
+
+    @property
+    def authenticated_at(self) -> datetime | None:
+        """When its user last proved who he is. None for an anonymous or a remembered one."""
+        return _moment(self._header.authenticated_at if self._header else 0)
+
+    @property
+    def expires_in(self) -> timedelta | None:
+        """What is left until the nearer of both timeouts, if nothing more happens."""
+        if self._header is None:
+            return None
+        return timedelta(seconds=max(0, min(policy.limits(self._header, self.timeouts)) - _now()))
+
+    @property
+    def handle(self) -> str | None:
+        """The session's public name, for a list of devices. It opens nothing, and stays over changes of the id."""
+        return self._header.lineage.handle if self._header else None
+
+    @property
+    def ended(self) -> str | None:
+        """Why the session that this request brought is over: "idle_timeout", "absolute_timeout", or None."""
+        self._open()
+        return self.loaded.ended if self.loaded else None
+
+    @property
+    def sid(self) -> str | None:
+        """Flask-session's name for what is a key in the store there. Use `handle`."""
+        warnings.warn("session.sid is no key in the store here, and never secret. Use session.handle.", stacklevel=2)
+        return self.handle
+
+    # For the interface
+
+    @property
+    def accessed(self) -> bool:
+        """Whether the view touched `flask.session`. Flask sets it, which loads the session."""
+        return self._accessed
+
+    @accessed.setter
+    def accessed(self, value: bool) -> None:
+        self._open()
+        self._accessed = value
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The mapping itself."""
+        self._open()
+        return self._data
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The timeouts that count for this session in this request."""
+        lifetime = self.loaded.lifetime if self.loaded else 0
+        return self.rules.timeouts_for(permanent=self.permanent, lifetime=lifetime)
+
+    def fill(self, loaded: Loaded) -> None:
+        """Take what was loaded. The mark that it was comes last: another thread may look without the lock."""
+        self._data = loaded.data
+        self.header = loaded.record.header if loaded.record else None
+        self.loaded = loaded
+
+    def settle(self, before: Mapping[str, Any] | None, now: int) -> None:
+        """Draw the conclusions from what the application wrote into its own keys.
+
+        Args:
+            before: what was loaded; None for a session that begins with this request.
+        """
+        if self.header is None:
+            owner = identity.owner(self._data)
+            self.header = policy.authenticate(
+                None, self.rules.timeouts, now, owner=owner, method=None, permanent=self._permanent
+            )
+        elif before is not None and not self._authenticated:
+            self._compare(self.header, before, now)
+
+    def _compare(self, header: Header, before: Mapping[str, Any], now: int) -> None:
+        keys = self.rules
+        change = identity.change(before, self._data, identity=keys.identity_keys, privilege=keys.privilege_keys)
+        emptied = bool(before) and not self._data
+        match change:
+            case identity.Change.LOGOUT if not emptied:
+                self.logged_out = True
+                self.header = policy.deauthenticate(header, now)
+            case identity.Change.IDENTITY:
+                self._enter(header, before, now)
+            case _ if emptied and (change is identity.Change.LOGOUT or header.metadata.owner is None):
+                self.clear()
+            case identity.Change.PRIVILEGE:
+                self.header = policy.regenerate(header, now)
+
+    def _enter(self, header: Header, before: Mapping[str, Any], now: int) -> None:
+        """Somebody was logged in by a key alone. Nothing says how he proved himself, so he is not fresh."""
+        owner = identity.owner(self._data)
+        if owner == identity.owner(before):
+            owner = header.metadata.owner
+        if owner and owner == header.metadata.owner:
+            self.header = policy.demote(header, now)
+        else:
+            self._become(owner)
+            self.header = policy.authenticate(
+                header, self.rules.timeouts, now, owner=owner, method=None, permanent=header.permanent
+            )
+
+    def _become(self, owner: str | None, *, keep: Iterable[str] | None = None) -> None:
+        """Leave behind what must not reach the owner: what this request assigned is his, the rest was there before."""
+        before = self._header.metadata.owner if self._header else None
+        inherited = self.data.keys() - self._written
+        if keep is not None:
+            inherited -= set(keep)
+        elif before is None:
+            # Whoever planted an anonymous cookie knows the token in it, and would forge requests with it after the
+            # login.
+            inherited &= set() if self.rules.unplantable else {"csrf_token"}
+        elif before == owner or owner is None:
+            return
+        for key in inherited:
+            del self._data[key]
+
+    @property
+    def _header(self) -> Header | None:
+        self._open()
+        return self.header
+
+    def _open(self) -> None:
+        """Load first, mark loaded last, under a lock: a copied request context shares this object between threads."""
+        if self.loaded is None:
+            with self._lock:
+                if self.loaded is None:
+                    self._load(self)
+
+
+def _moment(seconds: int) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+def _now() -> int:
+    return int(time.time())

@@ -1,0 +1,45 @@
+"""Events of a session's life and of its keys, as blinker signals. The sender is the application.
+
+Every receiver gets `session`, the log name of the session it concerns (None where no session opened): it names one
+session in logs and opens nothing. No signal carries a token, a key or what a session holds.
+"""
+
+from __future__ import annotations
+
+from blinker import Namespace
+
+_signals = Namespace()
+
+session_created = _signals.signal("session_created")
+"""A session began: its first token was set."""
+
+session_regenerated = _signals.signal("session_regenerated")
+"""A session got a new id, at a login, a change of privilege or on demand. `previous`: its log name before."""
+
+session_expired = _signals.signal("session_expired")
+"""A request brought a session that is over. `reason`: `idle_timeout` or `absolute_timeout`."""
+
+session_destroyed = _signals.signal("session_destroyed")
+"""A session was ended. `reason`: `logged_out`."""
+
+session_rejected = _signals.signal("session_rejected")
+"""A request brought a token that is not ours. `reason`: one of `hardsession.errors.Refusal`."""
+
+session_too_large = _signals.signal("session_too_large")
+"""A session did not fit into its cookie.
+
+`size`: the bytes it would have taken; `kept`: whether the old cookie stays.
+"""
+
+keys_refused = _signals.signal("keys_refused")
+"""The file of keys changed and cannot be used; the keys read before stay in force. `reason`: what is wrong with it."""
+
+ALL = (
+    session_created,
+    session_regenerated,
+    session_expired,
+    session_destroyed,
+    session_rejected,
+    session_too_large,
+    keys_refused,
+)
