@@ -1,0 +1,1 @@
+"""Optional neighbours, one file each. None is imported unless the application uses it."""

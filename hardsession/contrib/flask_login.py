@@ -1,0 +1,43 @@
+"""Flask-Login: its logins are logins here, without a line in the application.
+
+It writes its keys into the session and then sends a signal. A remembered user did not prove who he is, so his session
+is never fresh. Its logout pops its keys, which ends the session as popping any identity key does.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, cast
+
+from flask import Flask, session
+
+if TYPE_CHECKING:
+    from ..sessions import Session
+
+METHOD = "flask-login"
+"""What stands for the way a user proved who he is: Flask-Login does not tell."""
+
+
+def connect(app: Flask) -> None:
+    """Listen to Flask-Login, if the application uses it."""
+    if (flask_login := sys.modules.get("flask_login")) is not None:
+        flask_login.user_logged_in.connect(_logged_in, sender=app)
+        flask_login.user_login_confirmed.connect(_confirmed, sender=app)
+        flask_login.user_loaded_from_cookie.connect(_remembered, sender=app)
+
+
+def _logged_in(_sender: Flask, **_: object) -> None:
+    _login(METHOD if session.get("_fresh") else None)
+
+
+def _confirmed(_sender: Flask, **_: object) -> None:
+    _login(METHOD)
+
+
+def _remembered(_sender: Flask, **_: object) -> None:
+    _login(None)
+
+
+def _login(method: str | None) -> None:
+    if "_user_id" in session:
+        cast("Session", session).login(session["_user_id"], method=method)

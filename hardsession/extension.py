@@ -1,0 +1,161 @@
+"""`HardSession(app)`: builds the graph, and is the one place that knows every part."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeVar, cast
+from weakref import ref
+
+from flask import Flask, current_app, session
+
+from . import signals
+from .audit import Audit
+from .contrib import flask_login
+from .interface import HardSessionInterface, Parts
+from .key_sources import FileKeys, FixedKeys
+from .modes.cookie import CookieMode
+from .record import PayloadFormat
+from .sessions import Rules, Session
+from .settings import Settings, Watch
+
+if TYPE_CHECKING:
+    from .errors import Problem
+    from .serializers import Serializer, Serializers
+
+T = TypeVar("T")
+
+_log = logging.getLogger("hardsession")
+
+current_session = cast("Session", session)
+"""`flask.session`, typed as what it is under `HardSession`."""
+
+
+class HardSession:
+    """Encrypted, expiring sessions for a Flask application, which keeps using `flask.session`.
+
+    ::
+
+        app = Flask(__name__)
+        app.config["SESSION_SECRET_KEYS"] = ["hsk1_…"]    # newest first; `flask hardsession keygen` prints one
+        hard = HardSession(app)                           # or HardSession(), and init_app(app) in a factory
+
+    Nothing is read from the configuration before the first request, so it may still change until then; `ready()`
+    reads and checks it at once. One object may serve several applications.
+    """
+
+    def __init__(self, app: Flask | None = None) -> None:
+        self._app: ref[Flask] | None = None
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Give the application its session interface. A second call on the same application changes nothing."""
+        self._app = ref(app)
+        app.extensions["hardsession"] = self
+        if not isinstance(app.session_interface, HardSessionInterface):
+            app.session_interface = HardSessionInterface(_build)
+
+    def ready(self, app: Flask | None = None) -> None:
+        """Resolve and check the settings now, as the last line of a factory, instead of in the first request.
+
+        Args:
+            app: the application; without it, the one that was given to `HardSession` or `init_app` last.
+
+        Raises:
+            ConfigError: with every problem and its remedy.
+        """
+        app = app or (self._app and self._app()) or _unwrapped(current_app)
+        if not isinstance(app.session_interface, HardSessionInterface):
+            raise TypeError("This application has another session interface. Call init_app(app) first.")
+        app.session_interface.resolve(app)
+
+    def login(self, user_id: object, *, method: str = "password", keep: Iterable[str] | None = None) -> None:
+        """Log a user in: see `Session.login`. Users of Flask-Login call nothing."""
+        _session().login(user_id, method=method, keep=keep)
+
+    def logout(self) -> None:
+        """End the current session: see `Session.logout`."""
+        _session().logout()
+
+    def regenerate(self) -> None:
+        """Give the current session a new id: see `Session.regenerate`."""
+        _session().regenerate()
+
+
+def _unwrapped(proxy: T) -> T:
+    current: T = proxy._get_current_object()  # type: ignore[attr-defined]  # what each of Flask's proxies has
+    return current
+
+
+def _session() -> Session:
+    current = _unwrapped(session)
+    if not isinstance(current, Session):
+        raise RuntimeError("This application has no sessions. Set SESSION_SECRET_KEYS, and call HardSession(app).")
+    return current
+
+
+def _build(app: Flask, serializers: Serializers) -> Parts | None:
+    settings = Settings.read(app.config, lenient=app.debug or app.testing)
+    if settings is None:
+        return None
+    keys = _keys(app, settings)
+    settings.write_back(app.config)
+    _log_what_is_weak(settings)
+    Audit(settings.app_id).listen(app)
+    flask_login.connect(app)
+    formats: dict[PayloadFormat, Serializer] = {
+        PayloadFormat.JSON: serializers.json,
+        PayloadFormat.MESSAGE_PACK: serializers.message_pack,
+    }
+    chosen = PayloadFormat.MESSAGE_PACK if settings.message_pack else PayloadFormat.JSON
+    if settings.serializer is not None:
+        chosen = PayloadFormat.CUSTOM
+        formats[chosen] = settings.serializer
+    return Parts(
+        carrier=settings.cookie,
+        mode=CookieMode(
+            app_id=settings.app_id,
+            carrier=settings.cookie.binding,
+            compress=settings.compress,
+            pad_to=settings.pad_to,
+        ),
+        ring=keys.ring,
+        rules=Rules(
+            settings.timeouts,
+            permanent=settings.permanent,
+            sliding=settings.sliding,
+            identity_keys=settings.identity_keys,
+            privilege_keys=settings.privilege_keys,
+            unplantable=settings.cookie.unplantable,
+        ),
+        serializers=formats,
+        format=chosen,
+        passive_endpoints=settings.passive_endpoints,
+        keep_oversize=settings.keep_oversize,
+        watch=Watch(app.config),
+    )
+
+
+def _keys(app: Flask, settings: Settings) -> FixedKeys | FileKeys:
+    if settings.keys_file is None:
+        return FixedKeys(settings.keys)
+    sender = ref(app)
+
+    def refuse(problem: Problem) -> None:
+        _log.error("%s The keys read before stay in force.", problem)
+        signals.keys_refused.send(sender(), reason=problem.fault)
+
+    return FileKeys(settings.keys_file, refuse)
+
+
+def _log_what_is_weak(settings: Settings) -> None:
+    for fault in settings.weak_keys:
+        _log.warning(
+            "%s It is used because the app is in debug or testing mode, and would be refused elsewhere.", fault
+        )
+    if settings.plain_http:
+        _log.warning(
+            "SESSION_ALLOW_PLAIN_HTTP is on: the session cookie travels in the clear. "
+            "Behind a proxy that serves https, use werkzeug.middleware.proxy_fix.ProxyFix instead."
+        )

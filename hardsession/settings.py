@@ -1,0 +1,373 @@
+"""Every option, with its type, default and check. No other module reads `app.config`.
+
+Settings are read once, all problems are reported together, and what was resolved is frozen.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from . import identity
+from .carriers import CookieCarrier
+from .crypto.keys import KeyMaterial
+from .errors import ConfigError, Problem
+from .key_sources import FILE_SETTING, MIN_KEY_BYTES, parse_key, weakness
+from .policy import PROFILES, Timeouts
+from .serializers import Serializer
+
+T = TypeVar("T")
+
+SETTINGS = frozenset(
+    {
+        "SESSION_ABSOLUTE_TIMEOUT",
+        "SESSION_ALLOW_PLAIN_HTTP",
+        "SESSION_APP_ID",
+        "SESSION_COMPRESS",
+        "SESSION_COOKIE_DOMAIN",
+        "SESSION_COOKIE_HTTPONLY",
+        "SESSION_COOKIE_NAME",
+        "SESSION_COOKIE_OVERSIZE",
+        "SESSION_COOKIE_PARTITIONED",
+        "SESSION_COOKIE_PATH",
+        "SESSION_COOKIE_SAMESITE",
+        "SESSION_COOKIE_SECURE",
+        "SESSION_IDENTITY_KEYS",
+        "SESSION_IDLE_TIMEOUT",
+        "SESSION_PAD_TO",
+        "SESSION_PASSIVE_ENDPOINTS",
+        "SESSION_PERMANENT",
+        "SESSION_PRIVILEGE_KEYS",
+        "SESSION_PROFILE",
+        "SESSION_PROTECTION",  # Flask-Login's
+        "SESSION_REFRESH_EACH_REQUEST",
+        "SESSION_SECRET_KEYS",
+        "SESSION_SECRET_KEYS_FILE",
+        "SESSION_SERIALIZATION_FORMAT",
+        "SESSION_SERIALIZER",
+        "SESSION_TOUCH_INTERVAL",
+        "SESSION_TYPE",
+    }
+)
+"""The names that mean something to this version, or to a neighbour of it."""
+
+MAX_LIFETIME = 400 * 86400
+"""Seconds: browsers keep no cookie for longer (RFC 6265bis)."""
+
+MIN_SECRET_KEY_BYTES = 16
+DEFAULT_APP_ID = "app"
+FLASK_COOKIE_NAME = "session"
+
+_COOKIE_TYPES = ("", "none", "null", "cookie")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_PAD_LIMIT = 2048
+_log = logging.getLogger("hardsession")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the application's configuration comes to. Times are seconds."""
+
+    keys: tuple[KeyMaterial, ...] = field(repr=False)
+    keys_file: str | None
+    app_id: str
+    profile: str
+    timeouts: Timeouts
+    sliding: bool
+    permanent: bool
+    passive_endpoints: frozenset[str]
+    identity_keys: tuple[str, ...]
+    privilege_keys: tuple[str, ...]
+    message_pack: bool
+    serializer: Serializer | None
+    cookie: CookieCarrier
+    plain_http: bool
+    keep_oversize: bool
+    compress: bool
+    pad_to: int | None
+    weak_keys: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], *, lenient: bool = False) -> Settings | None:
+        """The settings of an application; None where it has no key at all, and so no sessions, as with Flask.
+
+        Args:
+            config: `app.config`.
+            lenient: under `app.debug` and `app.testing` any `SECRET_KEY` will do; `weak_keys` then says what is wrong
+                with it.
+
+        Raises:
+            ConfigError: with every problem and its remedy.
+        """
+        reader = _Reader(config)
+        keys, weak = _keys(reader, lenient=lenient)
+        keys_file = reader.text_or_none(FILE_SETTING)
+        plain_http = reader.flag("SESSION_ALLOW_PLAIN_HTTP", False)
+        profile = reader.choice("SESSION_PROFILE", "standard", PROFILES)
+        _mode(reader)
+        settings = cls(
+            keys=keys,
+            keys_file=keys_file,
+            weak_keys=weak,
+            unknown=tuple(sorted(name for name in config if name.startswith("SESSION_") and name not in SETTINGS)),
+            app_id=reader.text("SESSION_APP_ID", DEFAULT_APP_ID),
+            profile=profile,
+            timeouts=_timeouts(reader, PROFILES[profile]),
+            sliding=reader.flag("SESSION_REFRESH_EACH_REQUEST", True),
+            permanent=reader.flag("SESSION_PERMANENT", False),
+            passive_endpoints=frozenset(reader.names("SESSION_PASSIVE_ENDPOINTS", ())),
+            identity_keys=reader.names("SESSION_IDENTITY_KEYS", identity.IDENTITY_KEYS),
+            privilege_keys=reader.names("SESSION_PRIVILEGE_KEYS", identity.PRIVILEGE_KEYS),
+            message_pack=reader.choice("SESSION_SERIALIZATION_FORMAT", "json", ("json", "msgpack")) == "msgpack",
+            serializer=_serializer(reader),
+            cookie=_cookie(reader, plain_http=plain_http),
+            plain_http=plain_http,
+            keep_oversize=reader.choice("SESSION_COOKIE_OVERSIZE", "raise", ("raise", "keep")) == "keep",
+            compress=reader.flag("SESSION_COMPRESS", False),
+            pad_to=reader.whole("SESSION_PAD_TO", None, 2, _PAD_LIMIT),
+        )
+        if reader.problems:
+            raise ConfigError(reader.problems)
+        return settings if keys or keys_file else None
+
+    def write_back(self, config: dict[str, Any]) -> None:
+        """Put what was resolved where Flask and everybody else reads it."""
+        cookie = self.cookie
+        config.update(
+            SESSION_COOKIE_NAME=cookie.name,
+            SESSION_COOKIE_DOMAIN=cookie.domain,
+            SESSION_COOKIE_PATH=cookie.path,
+            SESSION_COOKIE_SECURE=cookie.secure,
+            SESSION_COOKIE_HTTPONLY=cookie.httponly,
+            SESSION_COOKIE_SAMESITE=cookie.samesite,
+            SESSION_COOKIE_PARTITIONED=cookie.partitioned,
+        )
+
+
+class Watch:
+    """Tells of settings that were changed after they were resolved, which has no effect: once for each, in the log."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+        self._look()
+
+    def __call__(self) -> None:
+        if len(self._config) == self._size and self._seen.items() <= self._config.items():
+            return
+        before = self._seen
+        self._look()
+        changed = sorted(name for name in before.keys() | self._seen.keys() if before.get(name) != self._seen.get(name))
+        if changed:
+            _log.warning(
+                "%s changed without effect: the session settings are resolved. Set them before the first request.",
+                ", ".join(changed),
+            )
+
+    def _look(self) -> None:
+        self._size = len(self._config)
+        self._seen = {name: value for name, value in self._config.items() if _is_ours(name)}
+
+
+class _Reader:
+    """Reads values, and collects what is wrong with them instead of stopping at the first."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.problems: list[Problem] = []
+
+    def problem(self, setting: str, fault: str, remedy: str) -> None:
+        self.problems.append(Problem(setting, fault, remedy))
+
+    def flag(self, setting: str, default: bool) -> bool:
+        return self._checked(setting, default, lambda v: isinstance(v, bool), "is neither True nor False.", "Set one.")
+
+    def text(self, setting: str, default: str) -> str:
+        return self._checked(setting, default, lambda v: isinstance(v, str) and bool(v), "is no text.", "Set a text.")
+
+    def text_or_none(self, setting: str) -> str | None:
+        return self.text(setting, "-") if self.config.get(setting) is not None else None
+
+    def choice(self, setting: str, default: str, options: Collection[str]) -> str:
+        remedy = f"Use one of {', '.join(map(repr, options))}."
+        fits = lambda v: isinstance(v, str) and v.lower() in options  # noqa: E731
+        return self._checked(setting, default, fits, "is not known.", remedy).lower()
+
+    def names(self, setting: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        value = self._checked(
+            setting,
+            default,
+            lambda v: isinstance(v, list | tuple | set | frozenset) and all(isinstance(name, str) for name in v),
+            "is no list of texts.",
+            "Write a list, such as ['user_id'].",
+        )
+        return tuple(value)
+
+    def whole(self, setting: str, default: int | None, least: int, most: int) -> int | None:
+        return self._checked(
+            setting,
+            default,
+            lambda v: isinstance(v, int) and not isinstance(v, bool) and least <= v <= most,
+            f"is no whole number from {least} to {most}.",
+            "Set one, or None.",
+        )
+
+    def seconds(self, setting: str, default: int | None, *, least: int = 1) -> int | None:
+        """A duration. A fraction of a second is dropped, so that no timeout lasts longer than it was set to."""
+        value = self.config.get(setting)
+        if isinstance(value, timedelta):
+            value = value.total_seconds()
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= MAX_LIFETIME:
+            self.problem(
+                setting, "is no duration from 1 second to 400 days.", "Set seconds or a timedelta within these bounds."
+            )
+            return default
+        return int(value)
+
+    def _checked(self, setting: str, default: T, fits: Callable[[Any], bool], fault: str, remedy: str) -> T:
+        value: T | None = self.config.get(setting)
+        if value is None:
+            return default
+        if not fits(value):
+            self.problem(setting, fault, remedy)
+            return default
+        return value
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a setting is one that is frozen; `PERMANENT_SESSION_LIFETIME` is not, it is read in every request."""
+    return name.startswith("SESSION_") or name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "APPLICATION_ROOT")
+
+
+def _keys(reader: _Reader, *, lenient: bool) -> tuple[tuple[KeyMaterial, ...], tuple[str, ...]]:
+    """The configured keys, newest first, and what is wrong with those that were let through."""
+    remedy = "Make one with `flask hardsession keygen`."
+    if reader.config.get("SESSION_SECRET_KEYS") is not None:
+        values = [("SESSION_SECRET_KEYS", value) for value in _key_list(reader, "SESSION_SECRET_KEYS")]
+        return _parsed_keys(reader, values, MIN_KEY_BYTES, remedy, lenient=False)
+    if not reader.config.get("SECRET_KEY"):
+        return (), ()
+    remedy = "Set SESSION_SECRET_KEYS to keys from `flask hardsession keygen`; SECRET_KEY may stay for other uses."
+    values = [("SECRET_KEY", reader.config["SECRET_KEY"])]
+    values += [("SECRET_KEY_FALLBACKS", value) for value in _key_list(reader, "SECRET_KEY_FALLBACKS")]
+    return _parsed_keys(reader, values, MIN_SECRET_KEY_BYTES, remedy, lenient=lenient)
+
+
+def _key_list(reader: _Reader, setting: str) -> list[object]:
+    value = reader.config.get(setting)
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        reader.problem(setting, "is no list.", "Write a list of keys, newest first, even for a single one.")
+        return []
+    if not value and setting == "SESSION_SECRET_KEYS":
+        reader.problem(setting, "is empty.", "Make a key with `flask hardsession keygen`.")
+    return list(value)
+
+
+def _parsed_keys(
+    reader: _Reader, values: list[tuple[str, object]], min_bytes: int, remedy: str, *, lenient: bool
+) -> tuple[tuple[KeyMaterial, ...], tuple[str, ...]]:
+    keys: dict[bytes, KeyMaterial] = {}
+    weak = []
+    for setting, value in values:
+        try:
+            key = parse_key(value)
+        except ValueError as error:
+            reader.problem(setting, f"{error}.", remedy)
+            continue
+        if fault := weakness(key, min_bytes=min_bytes):
+            if lenient:
+                weak.append(f"{setting}: {fault}.")
+            else:
+                reader.problem(setting, f"{fault}.", remedy)
+        if key.material() in keys:
+            reader.problem(setting, "a key stands in it twice.", "Remove one of the two.")
+        keys[key.material()] = key
+    return tuple(keys.values()), tuple(weak)
+
+
+def _mode(reader: _Reader) -> None:
+    if str(reader.config.get("SESSION_TYPE")).lower() not in _COOKIE_TYPES:
+        reader.problem("SESSION_TYPE", "is no type of session that this version has.", "Use 'cookie' or leave it out.")
+
+
+def _timeouts(reader: _Reader, profile: Timeouts) -> Timeouts:
+    idle = reader.seconds("SESSION_IDLE_TIMEOUT", profile.idle)
+    absolute = reader.seconds("SESSION_ABSOLUTE_TIMEOUT", profile.absolute)
+    touch = reader.seconds("SESSION_TOUCH_INTERVAL", None, least=0)
+    timeouts = Timeouts.of(idle, absolute or profile.absolute, touch)
+    if idle is not None and touch is not None and touch * 2 >= idle:
+        reader.problem(
+            "SESSION_TOUCH_INTERVAL",
+            "is not below half of the idle timeout, so active sessions would end.",
+            "Leave it out, or set it lower.",
+        )
+    return timeouts
+
+
+def _serializer(reader: _Reader) -> Serializer | None:
+    value: Serializer | None = reader.config.get("SESSION_SERIALIZER")
+    if value is None or (callable(getattr(value, "dumps", None)) and callable(getattr(value, "loads", None))):
+        return value
+    reader.problem(
+        "SESSION_SERIALIZER", "has no dumps and loads.", "Give an object as hardsession.serializers.Serializer."
+    )
+    return None
+
+
+def _cookie(reader: _Reader, *, plain_http: bool) -> CookieCarrier:
+    config = reader.config
+    secure = not plain_http
+    httponly = reader.flag("SESSION_COOKIE_HTTPONLY", True)
+    domain = reader.text("SESSION_COOKIE_DOMAIN", "") if config.get("SESSION_COOKIE_DOMAIN") else ""
+    path = reader.text("SESSION_COOKIE_PATH", reader.text("APPLICATION_ROOT", "/"))
+    samesite = reader.choice("SESSION_COOKIE_SAMESITE", "lax", ("lax", "strict", "none")).title()
+    partitioned = reader.flag("SESSION_COOKIE_PARTITIONED", False)
+    chosen = reader.text("SESSION_COOKIE_NAME", FLASK_COOKIE_NAME)
+    name = chosen
+    if chosen == FLASK_COOKIE_NAME and secure:
+        name = _strongest_prefix(rooted=not domain and path == "/", httponly=httponly) + FLASK_COOKIE_NAME
+    if not _TOKEN.fullmatch(name):
+        reader.problem(
+            "SESSION_COOKIE_NAME", "has characters that no cookie's name has.", "Use letters, digits, - and _."
+        )
+    if fault := _prefix_fault(name, secure=secure, httponly=httponly, rooted=not domain and path == "/"):
+        reader.problem("SESSION_COOKIE_NAME", fault, "Leave the name out, and the strongest possible prefix is taken.")
+    if not secure and samesite == "None":
+        reader.problem(
+            "SESSION_COOKIE_SAMESITE", "'None' is refused by browsers without Secure.", "Use 'Lax', or serve https."
+        )
+    if not secure and partitioned:
+        reader.problem(
+            "SESSION_COOKIE_PARTITIONED", "is refused by browsers without Secure.", "Switch it off, or serve https."
+        )
+    return CookieCarrier(name, domain or None, path, secure, httponly, samesite, partitioned)
+
+
+def _strongest_prefix(*, rooted: bool, httponly: bool) -> str:
+    """Where browsers do not know `Http-` yet they still enforce the first part."""
+    if not rooted:
+        return "__Secure-"
+    return "__Host-Http-" if httponly else "__Host-"
+
+
+def _prefix_fault(name: str, *, secure: bool, httponly: bool, rooted: bool) -> str | None:
+    """What a name promises and its attributes do not keep.
+
+    Browsers match prefixes in any case, and drop such a cookie.
+    """
+    name = name.lower()
+    if name.startswith(("__secure-", "__host-", "__http-")) and not secure:
+        return "has a prefix that browsers refuse without Secure."
+    if name.startswith("__host-") and not rooted:
+        return "has a prefix that browsers refuse with a Domain or a Path other than '/'."
+    if name.startswith(("__http-", "__host-http-")) and not httponly:
+        return "has a prefix that browsers refuse without HttpOnly."
+    return None
