@@ -144,7 +144,7 @@ def _keys(app: Flask, settings: Settings) -> FixedKeys | FileKeys:
 
     def refuse(problem: Problem) -> None:
         _log.error("%s The keys read before stay in force.", problem)
-        signals.keys_refused.send(sender(), reason=problem.fault)
+        signals.keys_refused.send(sender(), session=None, reason=problem.fault)
 
     return FileKeys(settings.keys_file, refuse)
 

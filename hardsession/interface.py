@@ -116,21 +116,21 @@ class HardSessionInterface(SecureCookieSessionInterface):
         if loaded.refused is Refusal.DUPLICATE:
             parts.carrier.expire_pair(session.request, response)
         record = _next_record(parts, session, loaded, now)
-        if record is not None:
-            token = parts.mode.seal(record, parts.ring(now))
-            if not _fits(app, parts, session, token):
-                return
+        token = record and parts.mode.seal(record, parts.ring(now))
+        if record and token and _fits(app, parts, session, token):
             expires_at = policy.limits(record.header, session.timeouts)[1] if record.header.permanent else None
             parts.carrier.set(response, token, now=now, expires_at=expires_at)
             self._warn_of_plain_http(parts, session.request)
-        elif session.logged_out and loaded.token_came:
-            parts.carrier.delete(response)
+        else:
+            record = None
+            if session.logged_out and loaded.token_came:
+                parts.carrier.delete(response)
         if response.headers.getlist("Set-Cookie") != cookies:
             response.headers["Cache-Control"] = "no-store"
         _announce(app, session, loaded.record, record)
 
     def _warn_of_plain_http(self, parts: Parts, request: Request) -> None:
-        """Withhold no cookie, whatever scheme the server sees behind a proxy; but who forgot ProxyFix should hear of it."""
+        """Withhold no cookie, whatever scheme a server behind a proxy sees; but who forgot ProxyFix hears of it."""
         if self._warned or not parts.carrier.secure or request.is_secure or _is_loopback(request.host):
             return
         self._warned = True

@@ -105,8 +105,8 @@ class Settings:
             ConfigError: with every problem and its remedy.
         """
         reader = _Reader(config)
-        keys, weak = _keys(reader, lenient=lenient)
         keys_file = reader.text_or_none(FILE_SETTING)
+        keys, weak = _keys(reader, lenient=lenient)
         plain_http = reader.flag("SESSION_ALLOW_PLAIN_HTTP", False)
         profile = reader.choice("SESSION_PROFILE", "standard", PROFILES)
         _mode(reader)
@@ -247,6 +247,10 @@ def _is_ours(name: str) -> bool:
 
 def _keys(reader: _Reader, *, lenient: bool) -> tuple[tuple[KeyMaterial, ...], tuple[str, ...]]:
     """The configured keys, newest first, and what is wrong with those that were let through."""
+    if reader.config.get(FILE_SETTING) is not None:
+        if reader.config.get("SESSION_SECRET_KEYS") is not None:
+            reader.problem(FILE_SETTING, "stands beside SESSION_SECRET_KEYS.", "Keep one of the two.")
+        return (), ()
     remedy = "Make one with `flask hardsession keygen`."
     if reader.config.get("SESSION_SECRET_KEYS") is not None:
         values = [("SESSION_SECRET_KEYS", value) for value in _key_list(reader, "SESSION_SECRET_KEYS")]

@@ -1,6 +1,6 @@
 """Events of a session's life and of its keys, as blinker signals. The sender is the application.
 
-Every receiver gets `session`, the log name of the session it concerns (None where no session opened): it names one
+Every receiver gets `session`, the log name of the session it concerns (None where there is none): it names one
 session in logs and opens nothing. No signal carries a token, a key or what a session holds.
 """
 

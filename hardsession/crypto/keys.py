@@ -62,6 +62,11 @@ class Key:
         self.material()
 
     @property
+    def id(self) -> str:
+        """What names this key in every blob, in hexadecimal, for people who compare the two. It opens nothing."""
+        return RingKey.derive(self.material()).id.hex()
+
+    @property
     def seals_from(self) -> float:
         return _unix_time(self.seal_from)
 
