@@ -67,11 +67,11 @@ class CookieCarrier:
     def set(self, response: Response, token: str, *, now: int, expires_at: int | None = None) -> None:
         """Set the cookie: until `expires_at` in Unix seconds, or for the browser's session."""
         lasting = "" if expires_at is None else f"; Expires={http_date(expires_at)}; Max-Age={expires_at - now}"
-        response.headers.add("Set-Cookie", f"{self.name}={token}{lasting}{self._attributes}")
+        _add(response, f"{self.name}={token}{lasting}{self._attributes}")
 
     def delete(self, response: Response) -> None:
         """Delete the cookie. Without the attributes it was set with, a browser keeps a `__Host-` cookie."""
-        response.headers.add("Set-Cookie", f"{self.name}=; Expires={http_date(0)}; Max-Age=0{self._attributes}")
+        _add(response, f"{self.name}=; Expires={http_date(0)}; Max-Age=0{self._attributes}")
 
     def expire_pair(self, request: Request, response: Response) -> None:
         """Answer two cookies of our name by expiring the name wherever a sibling site can have set one.
@@ -87,7 +87,7 @@ class CookieCarrier:
                     self.name, "", max_age=0, expires=0, path=path, domain=domain, secure=self.secure,
                     httponly=self.httponly, samesite=self.samesite,
                 )  # fmt: skip
-                response.headers.add("Set-Cookie", cookie)
+                _add(response, cookie)
 
     @cached_property
     def _attributes(self) -> str:
@@ -101,6 +101,12 @@ class CookieCarrier:
             partitioned=self.partitioned,
         )
         return cookie.removeprefix(f"{self.name}=")
+
+
+def _add(response: Response, cookie: str) -> None:
+    """No cache may keep an answer that sets a cookie, and hand it to somebody else (CVE-2023-30861)."""
+    response.headers.add("Set-Cookie", cookie)
+    response.headers["Cache-Control"] = "no-store"
 
 
 def _parent_domains(host: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ An application that logs people in by writing `session["user_id"]` asks for noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any
 
@@ -26,10 +26,9 @@ class Change(Enum):
 
 
 def change(
-    before: Mapping[str, Any], after: Mapping[str, Any], *, identity: Iterable[str], privilege: Iterable[str]
+    before: Mapping[str, Any], after: Mapping[str, Any], *, identity: Sequence[str], privilege: Sequence[str]
 ) -> Change:
     """Compare the named keys of what was loaded with those of what is to be saved."""
-    identity = tuple(identity)
     if _differs(before, after, identity):
         gone = _somebody(before, identity) and not _somebody(after, identity)
         return Change.LOGOUT if gone else Change.IDENTITY
@@ -41,11 +40,11 @@ def owner(data: Mapping[str, Any]) -> str | None:
     return next((str(data[key]) for key in OWNER_KEYS if _present(data.get(key))), None)
 
 
-def _differs(before: Mapping[str, Any], after: Mapping[str, Any], keys: Iterable[str]) -> bool:
-    return any(before.get(key, _MISSING) != after.get(key, _MISSING) for key in keys)
+def _differs(before: Mapping[str, Any], after: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    return [before.get(key, _MISSING) for key in keys] != [after.get(key, _MISSING) for key in keys]
 
 
-def _somebody(data: Mapping[str, Any], keys: Iterable[str]) -> bool:
+def _somebody(data: Mapping[str, Any], keys: Sequence[str]) -> bool:
     return any(_present(data.get(key)) for key in keys)
 
 

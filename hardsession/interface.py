@@ -112,7 +112,6 @@ class HardSessionInterface(SecureCookieSessionInterface):
 
     def _save(self, app: Flask, parts: Parts, session: Session, loaded: Loaded, response: Response) -> None:
         now = int(time.time())
-        cookies = response.headers.getlist("Set-Cookie")
         if loaded.refused is Refusal.DUPLICATE:
             parts.carrier.expire_pair(session.request, response)
         record = _next_record(parts, session, loaded, now)
@@ -125,8 +124,6 @@ class HardSessionInterface(SecureCookieSessionInterface):
             record = None
             if session.logged_out and loaded.token_came:
                 parts.carrier.delete(response)
-        if response.headers.getlist("Set-Cookie") != cookies:
-            response.headers["Cache-Control"] = "no-store"
         _announce(app, session, loaded.record, record)
 
     def _warn_of_plain_http(self, parts: Parts, request: Request) -> None:

@@ -91,7 +91,7 @@ class _Tagged(ABC):
             return value
         if level > MAX_DEPTH:
             raise SerializationError(f"is nested deeper than {MAX_DEPTH} levels.")
-        if tag := _first(self._early, value):
+        if self._early and (tag := _first(self._early, value)):
             return self._custom(tag, value)
         if kind is dict:
             return self._map(value, plain, level)
@@ -100,7 +100,7 @@ class _Tagged(ABC):
         return self._typed(value, plain, level)
 
     def _map(self, value: dict[Any, Any], plain: frozenset[type], level: int) -> Any:
-        if not all(type(key) is str and (str in plain or _is_unicode(key)) for key in value):
+        if not ({*map(type, value)} <= _TEXT and (str in plain or all(map(_is_unicode, value)))):
             return self._wrap(" k", [self._list(pair, plain, level + 2) for pair in value.items()])
         disguised = len(value) == 1 and self._looks_like_tag(*value)
         inner = {}
@@ -287,10 +287,11 @@ _UNPACK: dict[str, Callable[[Any], Any]] = {
 _KEYS = dict(enumerate(_UNPACK, start=1))
 _CODES = {key: code for code, key in _KEYS.items()}
 _CUSTOM_CODE = 127
+_TEXT = frozenset({str})
 
 
 def _first(tags: list[JSONTag], value: object) -> JSONTag | None:
-    return next((tag for tag in tags if tag.check(value)), None) if tags else None
+    return next((tag for tag in tags if tag.check(value)), None)
 
 
 def _is_unicode(text: str) -> bool:
