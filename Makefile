@@ -1,0 +1,126 @@
+# hardsession needs Python 3.11 or newer and make; everything else goes into .venv. `make help` lists what there is to make.
+# Plain make, so that GNU make 3.81 (macOS) and a folder with spaces in its name will do.
+
+.PHONY: help demo test servers lint types contracts wheel lock clean
+.NOTPARALLEL:
+
+PYTHONS = python3.14 python3.13 python3.12 python3.11 python3 python
+BIN     = .venv/bin
+PIP     = -m pip --disable-pip-version-check --no-input --quiet
+
+# .venv/made holds the folder and the PYTHON it was made for. An environment that was moved, whose Python is gone or
+# another is asked for, loses it, and is made again; so is one that was interrupted, since an install takes it away first.
+MADE := $(shell \
+	{ read -r folder && read -r python; } 2>/dev/null < .venv/made && [ "$$folder" = "`pwd -P`" ] && \
+	{ [ -z "$(PYTHON)" ] || [ "$$python" = "$(PYTHON)" ]; } && $(BIN)/python -c '' 2>/dev/null || rm -f .venv/made)
+
+help:
+	@echo 'make demo        run the example app on http://localhost:8000 (PORT=8001 another port; PLAIN=1 for Safari)'
+	@echo 'make test        run the tests and measure coverage (ARGS="-k login" runs some of them, without coverage)'
+	@echo 'make servers     install the servers that tests start (Debian or Ubuntu, as root)'
+	@echo 'make lint        check style and format'
+	@echo 'make types       check types'
+	@echo 'make contracts   check who imports whom'
+	@echo 'make wheel       build the packages into dist/, install the wheel elsewhere and run the tests against it'
+	@echo 'make lock        resolve requirements/*.txt again with uv (ARGS=--upgrade takes newer versions)'
+	@echo 'make clean       remove the environment and everything that was built'
+	@echo
+	@echo 'PYTHON=python3.12 chooses the Python; without it the newest of those found by name is taken.'
+
+# PORT and PLAIN reach the app because make exports what stands on its command line.
+demo: .venv/core
+	@$(BIN)/python -m examples.vault
+
+test: .venv/test
+ifdef ARGS
+	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m coverage run -m pytest
+	@$(BIN)/python -m coverage report
+endif
+
+servers:
+	@echo 'Nothing to install: no test needs a server yet.'
+
+lint: .venv/test
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+
+types: .venv/test
+	@$(BIN)/python -m mypy
+
+contracts: .venv/test
+	@$(BIN)/lint-imports --no-cache
+
+# The tests run in the unpacked source distribution, its hardsession/ removed: they see the installed wheel, and what
+# the source distribution lacks is missed.
+wheel: .venv/test
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation
+	@set -e; dist="`pwd`/dist"; away=`mktemp -d`; trap 'rm -rf "$$away"' EXIT; trap 'exit 1' HUP INT TERM; \
+	$(BIN)/python -m venv "$$away/venv"; \
+	python="$$away/venv/bin/python"; \
+	"$$python" $(PIP) install --require-hashes -r requirements/test.txt; \
+	"$$python" $(PIP) install --no-deps "$$dist"/*.whl; \
+	tar -xzf "$$dist"/*.tar.gz -C "$$away"; \
+	cd "$$away"/hardsession-*; rm -r hardsession; \
+	"$$python" -c 'import hardsession; print("testing", hardsession.__file__); assert "site-packages" in hardsession.__file__'; \
+	"$$python" -m pytest $(ARGS)
+
+UV = uv
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock' $(ARGS)
+
+lock:
+	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: install it, or name it with UV=' >&2; exit 1; }
+	$(COMPILE) pyproject.toml -o requirements/core.txt
+	$(COMPILE) pyproject.toml requirements/test.in -c requirements/core.txt -o requirements/test.txt
+	$(COMPILE) requirements/servers.in -o requirements/servers.txt
+	$(COMPILE) pyproject.toml requirements/lowest.in --resolution lowest-direct -o requirements/lowest.tmp
+	$(COMPILE) pyproject.toml requirements/test.in -c requirements/lowest.tmp -o requirements/lowest.txt
+	@rm requirements/lowest.tmp
+	$(COMPILE) pyproject.toml requirements/foreign.in -o requirements/foreign.txt
+
+clean:
+	rm -rf .venv .venv-foreign .nox dist .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment. Each file below is made last, when its step is complete.
+
+.venv/test: .venv/made requirements/test.txt pyproject.toml
+	@echo 'Installing requirements/test.txt into .venv'
+	@mv .venv/made .venv/busy
+	@$(BIN)/python $(PIP) install --require-hashes -r requirements/test.txt
+	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation --editable .
+	@mv .venv/busy .venv/made
+	@touch .venv/core .venv/test
+
+.venv/core: .venv/made requirements/core.txt
+	@echo 'Installing requirements/core.txt into .venv'
+	@mv .venv/made .venv/busy
+	@$(BIN)/python $(PIP) install --require-hashes -r requirements/core.txt
+	@mv .venv/busy .venv/made
+	@touch .venv/core
+
+.venv/made:
+	@set -e; old=; bare=; \
+	if [ -n "$(PYTHON)" ]; then set -- "$(PYTHON)"; else set -- $(PYTHONS); fi; \
+	for name in "$$@"; do \
+		version=`"$$name" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null` || \
+			{ old="$(PYTHON:%=% does not run)"; continue; }; \
+		"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { old="$$name is Python $$version"; continue; }; \
+		"$$name" -c 'import ensurepip, venv' 2>/dev/null || { bare="$$name ($$version)"; continue; }; \
+		python=`"$$name" -c 'import sys; print(sys._base_executable)'`; \
+		echo "Making .venv with $$name ($$version)"; \
+		rm -rf .venv; \
+		"$$python" -m venv .venv; \
+		{ pwd -P; echo "$(PYTHON)"; } > .venv/made; \
+		exit 0; \
+	done; \
+	if [ -n "$$bare" ]; then \
+		echo "$$bare lacks venv: install it (Debian, Ubuntu: apt install python3-venv), then run make again." >&2; \
+	else \
+		echo "hardsession needs Python 3.11 or newer$${old:+ ($$old)}: install it (Debian, Ubuntu:" \
+			"apt install python3 python3-venv; macOS: brew install python) or name it: PYTHON=path/to/python." >&2; \
+	fi; \
+	exit 1
