@@ -21,7 +21,10 @@ _untested: set[str] = set()
 
 @pytest.fixture(scope="session")
 def vectors() -> Path:
-    """The folder of other projects' test vectors. For continuous integration it is a failure to have none, not a skip."""
+    """The folder of other projects' test vectors.
+
+    For continuous integration it is a failure to have none, not a skip.
+    """
     folder = os.environ.get("HARDSESSION_VECTORS")
     if folder is None or not Path(folder).is_dir():
         if os.environ.get("CI"):

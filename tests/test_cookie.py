@@ -13,7 +13,7 @@ NAME = "__Host-Http-session"
 
 
 def test_attributes(client, act):
-    """The cookie is Secure, HttpOnly, SameSite=Lax, of the whole host, and ends with the browser (ASVS 3.3.1 to 3.3.3)."""
+    """The cookie is Secure, HttpOnly, SameSite=Lax, of the whole host, and ends with the browser (ASVS 3.3.1 to 3.3.4)."""
     cookie = act(client, lambda: session.update(a=1)).cookies[0]
 
     name, _, rest = cookie.partition("=")
@@ -58,7 +58,7 @@ def test_deletion_has_the_attributes(make_app, act):
 
 
 def test_cache_headers(client, act):
-    """`Vary: Cookie` stands on every answer that touched the session, `no-store` on every one that sets or deletes it."""
+    """`Vary: Cookie` stands on every answer that touched the session, `no-store` on all that set or delete it."""
     headers = [
         act(client, what).response.headers
         for what in (lambda: None, lambda: session.get("a"), lambda: session.update(a=1), lambda: session.clear())
@@ -143,7 +143,9 @@ class TestTossedPair:
         header = f"sid={token(client, 'sid')}; sid=hs1_{'A' * 120}"
 
         def send(what=lambda: dict(session), path="/", **request):
-            return act(client.application.test_client(use_cookies=False), what, path, headers={"Cookie": header}, **request)
+            return act(
+                client.application.test_client(use_cookies=False), what, path, headers={"Cookie": header}, **request
+            )
 
         return send
 
@@ -173,7 +175,9 @@ class TestTossedPair:
 
         assert answer.cookies[-1].startswith("sid=hs1_")
 
-    @pytest.mark.parametrize("host", ["127.0.0.1:5000", "localhost", "[::1]", "a..b", "x" * 64 + ".org", "exa mple.org"])
+    @pytest.mark.parametrize(
+        "host", ["127.0.0.1:5000", "localhost", "[::1]", "a..b", "x" * 64 + ".org", "exa mple.org"]
+    )
     def test_hosts_without_parents(self, pair, host):
         """An address or a name that is none gets host-only answers, never an error."""
         answer = pair(environ_overrides={"HTTP_HOST": host})
@@ -209,7 +213,11 @@ def test_cookies_of_other_names_are_not_ours(client, act, token, events, header)
     act(client, lambda: session.update(a=1))
     header = header.format(token=token(client))
 
-    answer = act(client.application.test_client(use_cookies=False), lambda: dict(session), environ_overrides={"HTTP_COOKIE": header})
+    answer = act(
+        client.application.test_client(use_cookies=False),
+        lambda: dict(session),
+        environ_overrides={"HTTP_COOKIE": header},
+    )
 
     assert answer.value == {}
     assert [name for name, _ in events] in (["session_created"], ["session_created", "session_rejected"])
@@ -220,7 +228,10 @@ def test_white_space_around_our_cookie(client, act, token):
     act(client, lambda: session.update(a=1))
     header = f"a=b;\t{NAME} = {token(client)} ;c"
 
-    assert act(client.application.test_client(use_cookies=False), lambda: session["a"], headers={"Cookie": header}).value == 1
+    assert (
+        act(client.application.test_client(use_cookies=False), lambda: session["a"], headers={"Cookie": header}).value
+        == 1
+    )
 
 
 class TestOversize:

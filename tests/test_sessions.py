@@ -114,7 +114,14 @@ def test_mapping_methods(client, act):
     def use():
         session.update(a=1, b=2, c=3)
         del session["a"]
-        return session.pop("b"), session.setdefault("d", 4), sorted(session), len(session), "c" in session, session.copy()
+        return (
+            session.pop("b"),
+            session.setdefault("d", 4),
+            sorted(session),
+            len(session),
+            "c" in session,
+            session.copy(),
+        )
 
     assert act(client, use).value == (2, 4, ["c", "d"], 2, True, {"c": 3, "d": 4})
 
