@@ -21,9 +21,9 @@ from .crypto.encoding import from_text
 from .crypto.keys import Key
 from .crypto.seal import MAGIC, OVERHEAD, Purpose
 from .errors import ConfigError, TokenRefused
+from .extension import read_settings
 from .interface import HardSessionInterface
 from .record import Header
-from .settings import Settings
 
 pass_script_info = click.make_pass_decorator(ScriptInfo, ensure=True)
 _SEVERITIES = [severity.name.lower() for severity in reversed(Severity)]
@@ -102,7 +102,7 @@ def _findings(info: ScriptInfo) -> list[Finding]:
     try:
         app = _load(info)
         interface = _interface(app)
-        settings = Settings.read(app.config, lenient=app.debug or app.testing)
+        settings = read_settings(app)
         interface.resolve(app)
     except ConfigError as error:
         return checks.of_config_error(error)

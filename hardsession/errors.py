@@ -3,7 +3,7 @@
 ::
 
     HardSessionError
-    ├── ConfigError              settings that cannot work, all of them at once
+    ├── ConfigError              settings that cannot work, all of them at once (also a ValueError)
     ├── SerializationError       a value in the session that cannot be stored (also a TypeError)
     ├── SessionTooLargeError     a session that does not fit into a cookie
     └── TokenRefused             a token that is not ours; never leaves the interface
@@ -32,7 +32,7 @@ class Problem:
         return f"{self.setting}: {self.fault} {self.remedy}"
 
 
-class ConfigError(HardSessionError):
+class ConfigError(HardSessionError, ValueError):
     """The settings cannot work. `problems` lists every fault with its remedy."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:

@@ -95,8 +95,13 @@ def _session() -> Session:
     return current
 
 
+def read_settings(app: Flask) -> Settings | None:
+    """An application's settings; None without any key. An app may have its `secret_key` as a class attribute."""
+    return Settings.read({**app.config, "SECRET_KEY": app.secret_key}, lenient=app.debug or app.testing)
+
+
 def _build(app: Flask, serializers: Serializers) -> Parts | None:
-    settings = Settings.read(app.config, lenient=app.debug or app.testing)
+    settings = read_settings(app)
     if settings is None:
         return None
     keys = _keys(app, settings)
