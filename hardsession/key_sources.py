@@ -55,14 +55,14 @@ class FileKeys:
         self._path = Path(path)
         self._on_failure = on_failure
         self._state = self._look()
-        self._keys = self._read()
+        self._keys = FixedKeys(read_keys(self._path))
 
     def ring(self, now: int) -> KeyRing:
         state = self._look()
         if state != self._state:
             self._state = state
             try:
-                self._keys = self._read()
+                self._keys = FixedKeys(read_keys(self._path))
             except ConfigError as error:
                 for problem in error.problems:
                     self._on_failure(problem)
@@ -75,18 +75,22 @@ class FileKeys:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns
 
-    def _read(self) -> FixedKeys:
-        try:
-            lines = self._path.read_text().splitlines()
-            texts = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-            keys = [parse_key(text) for text in texts]
-            if fault := next(filter(None, map(weakness, keys)), None):
-                raise ValueError(fault)
-            return FixedKeys(keys)
-        except (OSError, ValueError) as error:
-            fault = error.strerror if isinstance(error, OSError) else str(error)
-            remedy = "Write one key a line, newest first, as `flask hardsession keygen` prints them."
-            raise ConfigError([Problem(FILE_SETTING, f"the file cannot be used: {fault}.", remedy)]) from None
+
+def read_keys(path: str | os.PathLike[str]) -> list[KeyMaterial]:
+    """The keys of a file, newest first. Raise ConfigError where it cannot be used."""
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+        keys = [parse_key(line) for line in lines if line and not line.startswith("#")]
+        if fault := next(filter(None, map(weakness, keys)), None):
+            raise ValueError(fault)
+        FixedKeys(keys)
+        return keys
+    except (OSError, ValueError) as error:
+        fault = error.strerror if isinstance(error, OSError) else str(error)
+        if isinstance(error, UnicodeError):
+            fault = "it is no text in UTF-8"
+        remedy = "Write one key a line, newest first, as `flask hardsession keygen` prints them."
+        raise ConfigError([Problem(FILE_SETTING, f"the file cannot be used: {fault}.", remedy)]) from None
 
 
 def parse_key(value: object) -> KeyMaterial:

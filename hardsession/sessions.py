@@ -167,7 +167,7 @@ class Session(SessionMixin):
     def new(self) -> bool:  # type: ignore[override]
         """Whether no session came with this request."""
         self._open()
-        return self.header is None
+        return self.loaded is None or self.loaded.record is None
 
     @property
     def created_at(self) -> datetime | None:

@@ -6,6 +6,7 @@ Settings are read once, all problems are reported together, and what was resolve
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from . import identity
 from .carriers import CookieCarrier
 from .crypto.keys import KeyMaterial
 from .errors import ConfigError, Problem
-from .key_sources import FILE_SETTING, MIN_KEY_BYTES, parse_key, weakness
+from .key_sources import FILE_SETTING, MIN_KEY_BYTES, parse_key, read_keys, weakness
 from .policy import PROFILES, Timeouts
 from .serializers import Serializer
 
@@ -73,7 +74,7 @@ class Settings:
     """What the application's configuration comes to. Times are seconds."""
 
     keys: tuple[KeyMaterial, ...] = field(repr=False)
-    keys_file: str | None
+    keys_file: str | os.PathLike[str] | None
     app_id: str
     profile: str
     timeouts: Timeouts
@@ -105,8 +106,8 @@ class Settings:
             ConfigError: with every problem and its remedy.
         """
         reader = _Reader(config)
-        keys_file = reader.text_or_none(FILE_SETTING)
-        keys, weak = _keys(reader, lenient=lenient)
+        keys_file = reader.path(FILE_SETTING)
+        keys, weak = _keys(reader, keys_file, lenient=lenient)
         plain_http = reader.flag("SESSION_ALLOW_PLAIN_HTTP", False)
         profile = reader.choice("SESSION_PROFILE", "standard", PROFILES)
         _mode(reader)
@@ -133,7 +134,7 @@ class Settings:
         )
         if reader.problems:
             raise ConfigError(reader.problems)
-        return settings if keys or keys_file else None
+        return settings if keys else None
 
     def write_back(self, config: dict[str, Any]) -> None:
         """Put what was resolved where Flask and everybody else reads it."""
@@ -189,8 +190,9 @@ class _Reader:
     def text(self, setting: str, default: str) -> str:
         return self._checked(setting, default, lambda v: isinstance(v, str) and bool(v), "is no text.", "Set a text.")
 
-    def text_or_none(self, setting: str) -> str | None:
-        return self.text(setting, "-") if self.config.get(setting) is not None else None
+    def path(self, setting: str) -> str | os.PathLike[str] | None:
+        fits = lambda v: isinstance(v, str | os.PathLike) and bool(str(v))  # noqa: E731
+        return self._checked(setting, None, fits, "is no path.", "Set the path of a file.")
 
     def choice(self, setting: str, default: str, options: Collection[str]) -> str:
         remedy = f"Use one of {', '.join(map(repr, options))}."
@@ -245,12 +247,18 @@ def _is_ours(name: str) -> bool:
     return name.startswith("SESSION_") or name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "APPLICATION_ROOT")
 
 
-def _keys(reader: _Reader, *, lenient: bool) -> tuple[tuple[KeyMaterial, ...], tuple[str, ...]]:
+def _keys(
+    reader: _Reader, file: str | os.PathLike[str] | None, *, lenient: bool
+) -> tuple[tuple[KeyMaterial, ...], tuple[str, ...]]:
     """The configured keys, newest first, and what is wrong with those that were let through."""
-    if reader.config.get(FILE_SETTING) is not None:
+    if file is not None:
         if reader.config.get("SESSION_SECRET_KEYS") is not None:
             reader.problem(FILE_SETTING, "stands beside SESSION_SECRET_KEYS.", "Keep one of the two.")
-        return (), ()
+        try:
+            return tuple(read_keys(file)), ()
+        except ConfigError as error:
+            reader.problems += error.problems
+            return (), ()
     remedy = "Make one with `flask hardsession keygen`."
     if reader.config.get("SESSION_SECRET_KEYS") is not None:
         values = [("SESSION_SECRET_KEYS", value) for value in _key_list(reader, "SESSION_SECRET_KEYS")]

@@ -77,8 +77,9 @@ class Key:
         return cls(_PREFIX + to_text(key + _checksum(key)))
 
     def material(self) -> bytes:
-        raw = self.text if isinstance(self.text, bytes) else self.text.encode()
-        return _parse(raw.decode()) if raw.startswith(_PREFIX.encode()) else raw
+        # No error of a codec may come of it: those carry what they could not encode, which is the key.
+        raw = self.text if isinstance(self.text, bytes) else self.text.encode("utf-8", "surrogatepass")
+        return _parse(raw.decode("utf-8", "replace")) if _PREFIX.encode() in raw else raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,8 @@ class KeyRing:
 
 
 def _parse(text: str) -> bytes:
+    if not text.startswith(_PREFIX):
+        raise ValueError("something stands before an hsk1_ key")
     try:
         data = from_text(text.removeprefix(_PREFIX))
     except ValueError:
