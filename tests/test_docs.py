@@ -1,0 +1,307 @@
+"""The documents: their code runs, their links lead somewhere, and their tables say what the code says."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from doctest import ELLIPSIS
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from freezegun import freeze_time
+from sybil import Document
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+import hardsession
+from hardsession import HardSession, Key, checks, cli, errors, policy, serializers, signals
+from hardsession.crypto.seal import Purpose
+from hardsession.record import EndReason, PayloadFormat, RevocationKind
+from hardsession.sessions import Session
+from hardsession.settings import SETTINGS, Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted(DOCS.rglob("*.md")),
+]
+REFERENCE = DOCS / "reference"
+
+LANGUAGES = {"python", "sh", "text"}
+FENCE = re.compile(r"^(?P<indent>[> \t]*)```(?P<language>.*)\n(?P<body>(?s:.*?))^(?P=indent)```$", re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+
+
+class Elsewhere(NamedTuple):
+    """Where a command of a shell block is run, since it cannot run here: a file, and what stands there."""
+
+    reason: str
+    file: str
+    stands_as: str
+
+
+INSTALLS = "it installs packages, so it runs in .ci/run"
+SERVES = "it serves until it is stopped, so it runs in .ci/run"
+WITH_AN_APP = "it needs a user's application, so it runs with one in tests/test_cli.py"
+RUN_ELSEWHERE = {
+    "make demo": Elsewhere(SERVES, ".ci/run", "step demo"),
+    "make test": Elsewhere("it runs this very test, so it runs in .ci/run", ".ci/run", "step make test"),
+    "python3 -m venv .venv": Elsewhere(INSTALLS, "Makefile", "-m venv .venv"),
+    ".venv/bin/python -m pip install --require-hashes -r requirements/test.txt": Elsewhere(
+        INSTALLS, "Makefile", "install --require-hashes -r requirements/test.txt"
+    ),
+    ".venv/bin/python -m pip install --no-deps --no-build-isolation --editable .": Elsewhere(
+        INSTALLS, "Makefile", "install --no-deps --no-build-isolation --editable ."
+    ),
+    ".venv/bin/python -m pytest": Elsewhere("it runs this very test, so it runs in .ci/run", "Makefile", "-m pytest"),
+    ".venv/bin/python -m examples.vault": Elsewhere(SERVES, "Makefile", "-m examples.vault"),
+    "python -m pip install path/to/hardsession": Elsewhere(INSTALLS, "Makefile", 'install --no-deps "$$dist"/*.whl'),
+    "flask hardsession keygen": Elsewhere(WITH_AN_APP, "tests/test_cli.py", "keygen"),
+    "flask hardsession check --fail-on error": Elsewhere(WITH_AN_APP, "tests/test_cli.py", "--fail-on"),
+    "flask hardsession inspect --show-payload < token.txt": Elsewhere(
+        WITH_AN_APP, "tests/test_cli.py", "--show-payload"
+    ),
+}
+
+
+def name(document: Path) -> str:
+    return document.relative_to(ROOT).as_posix()
+
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+
+
+# Code
+
+
+@each_document
+def test_python_blocks_run(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Python block of a document runs, in order, and prints what the document says it prints.
+
+    Where a reader waits (`sleep`), the clock is moved. The environment holds a key, as that of a deployed app does.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLASK_SESSION_SECRET_KEYS", json.dumps([Key.generate().text]))
+    parsed = Document.parse(str(document), PythonCodeBlockParser(doctest_optionflags=ELLIPSIS))
+    parsed.namespace["__name__"] = "document"
+
+    with freeze_time(datetime.now(UTC).replace(microsecond=0)) as clock:
+
+        def wait(seconds: float) -> None:
+            clock.tick(seconds)
+
+        monkeypatch.setattr(time, "sleep", wait)
+        for example in parsed:
+            example.evaluate()
+        for shown, test in list(parsed.namespace.items()):
+            if shown.startswith("test_"):
+                test()
+
+
+@each_document
+def test_every_block_has_a_language_and_every_python_block_is_found(document: Path) -> None:
+    """No block escapes: each is Python, which runs, a shell command, or a text that is no code."""
+    text = document.read_text("utf-8")
+    fenced = [found["language"] for found in FENCE.finditer(text)]
+
+    parsed = Document.parse(str(document), CodeBlockParser("python", lambda _: None))
+
+    assert set(fenced) <= LANGUAGES
+    assert len(list(parsed)) == fenced.count("python")
+    assert 2 * len(fenced) == len(re.findall(r"^[> \t]*(?:[-*+]|\d+\.)?[ \t]*(?:```|~~~)", text, re.MULTILINE))
+
+
+@each_document
+def test_shell_commands_are_run_elsewhere(document: Path) -> None:
+    """What cannot run here is listed with the reason, and beside it the document says where it runs."""
+    text = document.read_text("utf-8")
+
+    for found in FENCE.finditer(text):
+        if found["language"] == "sh":
+            around = text[max(0, found.start() - 800) : found.end() + 800]
+            for command in commands(found["body"]):
+                assert command in RUN_ELSEWHERE
+                assert re.search(r"`(\.ci/run|tests/test_cli\.py)`", around)
+
+
+@pytest.mark.parametrize("command", RUN_ELSEWHERE)
+def test_list_of_shell_commands_is_true(command: str) -> None:
+    """Each command of the list stands in a document, and where the list says it runs."""
+    _, file, stands_as = RUN_ELSEWHERE[command]
+
+    shown = [
+        line
+        for document in DOCUMENTS
+        for found in FENCE.finditer(document.read_text("utf-8"))
+        if found["language"] == "sh"
+        for line in commands(found["body"])
+    ]
+
+    assert command in shown
+    assert stands_as in (ROOT / file).read_text("utf-8")
+
+
+def commands(block: str) -> list[str]:
+    """The commands of a shell block, without comments."""
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in block.splitlines())
+    return [line for line in lines if line]
+
+
+# Links
+
+
+@each_document
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link names a file that exists, and a heading of it where it names one."""
+    for target in links(document):
+        path, _, anchor = target.partition("#")
+        file = (document.parent / path).resolve() if path else document
+
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_index_leads_to_every_page() -> None:
+    """A page that the index does not name would not be found."""
+    linked = {(DOCS / target.partition("#")[0]).resolve() for target in links(DOCS / "index.md")}
+
+    assert linked >= {*DOCS.rglob("*.md")} - {DOCS / "index.md"}
+
+
+def links(document: Path) -> Iterator[str]:
+    """The links of a document that stay in the project."""
+    for found in LINK.finditer(without_code(document)):
+        if not re.match(r"https?://", found["target"]):
+            yield found["target"]
+
+
+def anchors(document: Path) -> set[str]:
+    """What a link can name in a document: its headings, as GitHub spells them."""
+    headings = re.findall(r"^#+ +(.+?) *$", FENCE.sub("", document.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def without_code(document: Path) -> str:
+    return re.sub(r"`[^`\n]*`(?!\])", "", FENCE.sub("", document.read_text("utf-8")))
+
+
+# Words
+
+
+@each_document
+def test_one_sentence_a_line(document: Path) -> None:
+    """A change of one sentence is a change of one line."""
+    text = re.sub(r"`[^`\n]*`", "", FENCE.sub("", document.read_text("utf-8")))
+    prose = [line for line in text.splitlines() if not line.lstrip("> ").startswith(("|", "#"))]
+
+    assert [line for line in prose if re.search(r"[a-z)][.?!] +[A-Z]", line)] == []
+
+
+# Tables
+
+
+def table(document: Path, first_column: str) -> dict[str, list[str]]:
+    """The rows of all tables whose first heading is this, by their first cell, without back-ticks."""
+    rows: dict[str, list[str]] = {}
+    inside = False
+    for line in document.read_text("utf-8").splitlines():
+        if not line.startswith("|"):
+            inside = False
+            continue
+        head, *rest = (cell.strip() for cell in line.strip("|").split(" | "))
+        if head == first_column:
+            inside = True
+        elif inside and not head.startswith("---"):
+            assert head.strip("`") not in rows, head
+            rows[head.strip("`")] = rest
+    return rows
+
+
+def test_settings_are_all_there() -> None:
+    """The page of settings names exactly those that exist; Flask-Login's own is not ours."""
+    assert table(REFERENCE / "settings.md", "setting").keys() == SETTINGS - {"SESSION_PROTECTION"}
+
+
+@pytest.mark.parametrize("setting", sorted(SETTINGS - {"SESSION_PROTECTION"}))
+def test_default_is_the_one_of_the_page(setting: str) -> None:
+    """Who sets an option to the default that the page names changes nothing."""
+    default = table(REFERENCE / "settings.md", "setting")[setting][1]
+    config = {"SECRET_KEY": Key.generate().text}
+
+    value = eval(default.strip("`"), {"timedelta": timedelta})
+
+    assert Settings.read(config | {setting: value}) == Settings.read(config)
+
+
+def test_profiles_are_those_of_the_code() -> None:
+    """The page of settings and the code agree on the numbers of every profile."""
+    units = {"min": 60, "h": 3600, "d": 86400}
+
+    def seconds(cell: str) -> int | None:
+        return None if cell == "none" else int(cell.split()[0]) * units[cell.split()[1]]
+
+    profiles = {
+        profile: (seconds(idle), seconds(absolute))
+        for profile, (idle, absolute, *_) in table(REFERENCE / "settings.md", "profile").items()
+    }
+
+    assert profiles == {profile: (times.idle, times.absolute) for profile, times in policy.PROFILES.items()}
+
+
+def test_checks_are_all_there() -> None:
+    """The page of checks names every id with its severity."""
+    found = re.findall(r'Finding\(\s*"(HS\d{3})",\s*Severity\.(\w+)', inspect.getsource(checks))
+
+    page = {check: severity for check, (severity, *_) in table(REFERENCE / "checks.md", "id").items()}
+
+    assert page == {check: severity.lower() for check, severity in found}
+
+
+def test_signals_are_all_there() -> None:
+    """The page of signals names every signal, and every reason for a refusal and an end."""
+    page = REFERENCE / "signals.md"
+
+    assert table(page, "signal").keys() == {signal.name for signal in signals.ALL}
+    assert table(page, "refusal").keys() == {reason.value for reason in errors.Refusal}
+    assert table(page, "end").keys() == {timeout.value for timeout in policy.Timeout}
+
+
+def test_commands_and_options_are_all_there() -> None:
+    """The page of the command line names every command and every option."""
+    page = (REFERENCE / "command-line.md").read_text("utf-8")
+
+    for command in cli.commands.commands.values():
+        assert f"## `flask hardsession {command.name}`" in page
+    assert table(REFERENCE / "command-line.md", "option").keys() == {
+        option for command in cli.commands.commands.values() for param in command.params for option in param.opts
+    }
+
+
+def test_public_names_are_all_there() -> None:
+    """The page of the API names what the package exports, and everything public of the extension."""
+    page = REFERENCE / "api.md"
+    methods = {method for method in vars(HardSession) if not method.startswith("_")}
+
+    assert table(page, "name").keys() == set(hardsession.__all__)
+    assert {signature.partition("(")[0] for signature in table(page, "method of the extension")} == methods
+    assert all(hasattr(Session, attribute) for attribute in table(page, "attribute of the session"))
+
+
+def test_format_is_that_of_the_code() -> None:
+    """The page of the token format has the numbers of the code."""
+    page = REFERENCE / "token-format.md"
+
+    def numbers(first_column: str) -> dict[int, str]:
+        return {int(number, 16): cells[0].strip("`") for number, cells in table(page, first_column).items()}
+
+    assert numbers("purpose") == {purpose.value: purpose.name.lower() for purpose in Purpose}
+    assert numbers("end reason") == {reason.value: reason.name.lower() for reason in EndReason}
+    assert numbers("revocation") == {kind.value: kind.name.lower() for kind in RevocationKind}
+    assert table(page, "serializer").keys() == {str(format.value) for format in PayloadFormat}
+    tags = {int(code): cells[0].strip('`"') for code, cells in table(page, "extension type").items()}
+    assert tags == dict(enumerate(serializers._UNPACK, start=1))
