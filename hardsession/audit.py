@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from threading import Lock
+from weakref import finalize
 
 from blinker import NamedSignal
 from flask import Flask
@@ -19,10 +20,10 @@ from flask import Flask
 from . import signals
 
 LIMIT = 10
-"""Lines a minute for each kind of event that a client can cause at will."""
+"""Lines a minute for each kind of event that can come at any rate, most of them at a client's will."""
 
 _log = logging.getLogger("hardsession.audit")
-_LIMITED = (signals.session_rejected, signals.session_expired, signals.session_too_large)
+_LIMITED = (signals.session_rejected, signals.session_expired, signals.session_too_large, signals.keys_refused)
 
 
 class Audit:
@@ -34,9 +35,11 @@ class Audit:
         self._written: dict[tuple[object, ...], tuple[int, int]] = {}
 
     def listen(self, app: Flask) -> None:
-        """Write every event of this application."""
+        """Write every event of this application, for as long as it is there."""
         for signal in signals.ALL:
-            signal.connect(self._writer(signal), sender=app, weak=False)
+            writer = self._writer(signal)
+            signal.connect(writer, sender=app, weak=False)
+            finalize(app, signal.disconnect, writer).atexit = False
 
     def _writer(self, signal: NamedSignal) -> Callable[..., None]:
         limited = signal in _LIMITED

@@ -74,7 +74,7 @@ def _cookie_name(settings: Settings) -> Iterator[Finding]:
             "HS006",
             Severity.WARNING,
             f"The cookie's name {settings.cookie.name!r} has no __Host- prefix, so a sibling subdomain can plant one.",
-            "Leave out SESSION_COOKIE_NAME, SESSION_COOKIE_DOMAIN and SESSION_COOKIE_PATH.",
+            "Leave out SESSION_COOKIE_NAME, SESSION_COOKIE_DOMAIN, SESSION_COOKIE_PATH and APPLICATION_ROOT.",
         )
 
 

@@ -22,7 +22,7 @@ from .crypto.keys import Key
 from .crypto.seal import MAGIC, OVERHEAD, Purpose
 from .errors import ConfigError, TokenRefused
 from .extension import read_settings
-from .interface import HardSessionInterface
+from .interface import HardSessionInterface, payload_of
 from .record import Header
 
 pass_script_info = click.make_pass_decorator(ScriptInfo, ensure=True)
@@ -74,8 +74,8 @@ def inspect(info: ScriptInfo, show_payload: bool) -> None:
     With the application's keys that is its times and names, and with --show-payload what it holds. If the application
     does not start, it is what anyone sees: its purpose, its key's id and its length.
     """
-    token = sys.stdin.read().strip()
     try:
+        token = sys.stdin.buffer.read().decode("ascii").strip()
         blob = from_text(token)
     except ValueError:
         raise click.ClickException("This is no token. It is not base64url without padding.") from None
@@ -95,7 +95,10 @@ def inspect(info: ScriptInfo, show_payload: bool) -> None:
         raise click.ClickException(f"It does not open with this application's keys and settings: {refused}.") from None
     _print(_described(record.header))
     if show_payload:
-        _print({"payload": parts.serializers[record.format].loads(record.payload)})
+        try:
+            _print({"payload": payload_of(record, parts.serializers)})
+        except TokenRefused:
+            raise click.ClickException("Its payload is of a serializer that this application does not have.") from None
 
 
 def _findings(info: ScriptInfo) -> list[Finding]:

@@ -149,13 +149,14 @@ def _read(app: Flask, parts: Parts, request: Request, now: int) -> Loaded:
         timeouts = parts.rules.timeouts_for(permanent=header.permanent, lifetime=lifetime)
         if ended := policy.over(header, timeouts, now):
             return Loaded(lifetime, token_came=True, ended=ended, log_name=header.lineage.log_name)
-        return Loaded(lifetime, record, _data(parts, record), token_came=True)
+        return Loaded(lifetime, record, payload_of(record, parts.serializers), token_came=True)
     except TokenRefused as refused:
         return Loaded(lifetime, token_came=True, refused=refused.reason)
 
 
-def _data(parts: Parts, record: Record) -> dict[str, Any]:
-    serializer = parts.serializers.get(record.format)
+def payload_of(record: Record, serializers: Mapping[PayloadFormat, Serializer]) -> dict[str, Any]:
+    """What the application stored. TokenRefused for what its serializers do not read."""
+    serializer = serializers.get(record.format)
     if serializer is None:
         raise TokenRefused(Refusal.PAYLOAD)
     try:
@@ -174,7 +175,7 @@ def _next_record(parts: Parts, session: Session, loaded: Loaded, now: int) -> Re
     if record and payload == record.payload and session.header == record.header:
         due = active and policy.touch_due(record.header, session.timeouts, now)
         return Record(policy.touch(record.header, now), payload, record.format) if due else None
-    session.settle(_data(parts, record) if record else None, now)
+    session.settle(payload_of(record, parts.serializers) if record else None, now)
     if session.header is None:
         return None
     header = policy.touch(session.header, now) if active else session.header

@@ -79,7 +79,7 @@ class FileKeys:
 def read_keys(path: str | os.PathLike[str]) -> list[KeyMaterial]:
     """The keys of a file, newest first. Raise ConfigError where it cannot be used."""
     try:
-        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
         keys = [parse_key(line) for line in lines if line and not line.startswith("#")]
         if fault := next(filter(None, map(weakness, keys)), None):
             raise ValueError(fault)
@@ -109,7 +109,8 @@ def weakness(key: KeyMaterial, *, min_bytes: int = MIN_KEY_BYTES) -> str | None:
         return f"a key has {len(material)} bytes, and {min_bytes} are the least"
     if len(set(material)) < _FEWEST_DISTINCT_BYTES:
         return "a key is made of hardly any different bytes"
-    text = "".join(chr(byte) for byte in material.lower() if chr(byte).isalnum())
+    words = key.text.encode("utf-8", "replace") if isinstance(key, Passphrase) else material
+    text = "".join(chr(byte) for byte in words.lower() if chr(byte).isalnum())
     if any(word in text for word in _PLACEHOLDERS):
         return "a key is a placeholder from an example"
     return None

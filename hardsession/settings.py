@@ -171,7 +171,12 @@ class Watch:
 
     def _look(self) -> None:
         self._size = len(self._config)
-        self._seen = {name: value for name, value in self._config.items() if _is_ours(name)}
+        # A copy of each list, or one that is changed in place would be compared with itself.
+        self._seen = {
+            name: value[:] if isinstance(value, list) else value
+            for name, value in self._config.items()
+            if _is_ours(name)
+        }
 
 
 class _Reader:
@@ -188,7 +193,9 @@ class _Reader:
         return self._checked(setting, default, lambda v: isinstance(v, bool), "is neither True nor False.", "Set one.")
 
     def text(self, setting: str, default: str) -> str:
-        return self._checked(setting, default, lambda v: isinstance(v, str) and bool(v), "is no text.", "Set a text.")
+        return self._checked(
+            setting, default, lambda v: isinstance(v, str) and bool(v) and v.isprintable(), "is no text.", "Set a text."
+        )
 
     def path(self, setting: str) -> str | os.PathLike[str] | None:
         fits = lambda v: isinstance(v, str | os.PathLike) and bool(str(v))  # noqa: E731
@@ -227,7 +234,9 @@ class _Reader:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= MAX_LIFETIME:
             self.problem(
-                setting, "is no duration from 1 second to 400 days.", "Set seconds or a timedelta within these bounds."
+                setting,
+                f"is no duration from {least} s to 400 days.",
+                "Set seconds or a timedelta within these bounds.",
             )
             return default
         return int(value)
@@ -346,6 +355,8 @@ def _cookie(reader: _Reader, *, plain_http: bool) -> CookieCarrier:
     name = chosen
     if chosen == FLASK_COOKIE_NAME and secure:
         name = _strongest_prefix(rooted=not domain and path == "/", httponly=httponly) + FLASK_COOKIE_NAME
+    if not path.startswith("/"):
+        reader.problem("SESSION_COOKIE_PATH", "does not begin with '/', so browsers ignore it.", "Begin it with '/'.")
     if not _TOKEN.fullmatch(name):
         reader.problem(
             "SESSION_COOKIE_NAME", "has characters that no cookie's name has.", "Use letters, digits, - and _."

@@ -187,6 +187,8 @@ def _checksum(key: bytes) -> bytes:
 def _unix_time(moment: datetime | date | None) -> float:
     if moment is None:
         return 0.0
+    if not isinstance(moment, date):
+        raise ValueError("seal_from is no date")
     if not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
     if moment.tzinfo is None:
