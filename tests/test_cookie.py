@@ -13,7 +13,7 @@ NAME = "__Host-Http-session"
 
 
 def test_attributes(client, act):
-    """The cookie is Secure, HttpOnly, SameSite=Lax, of the whole host, and ends with the browser (ASVS 3.3.1 to 3.3.4)."""
+    """The cookie is Secure, HttpOnly, SameSite=Lax, host-wide, and ends with the browser (ASVS 3.3.1 to 3.3.4)."""
     cookie = act(client, lambda: session.update(a=1)).cookies[0]
 
     name, _, rest = cookie.partition("=")
