@@ -1,7 +1,7 @@
 # hardsession needs Python 3.11 or newer and make; everything else goes into .venv. `make help` lists what there is to make.
 # Plain make, so that GNU make 3.81 (macOS) and a folder with spaces in its name will do.
 
-.PHONY: help demo test servers lint types contracts wheel lock clean
+.PHONY: help demo test servers lint types contracts sabotage wheel lock clean
 .NOTPARALLEL:
 
 PYTHONS = python3.14 python3.13 python3.12 python3.11 python3 python
@@ -21,6 +21,7 @@ help:
 	@echo 'make lint        check style and format'
 	@echo 'make types       check types'
 	@echo 'make contracts   check who imports whom'
+	@echo 'make sabotage    break the source on purpose, and see that each breakage turns a test red (ARGS="cookie")'
 	@echo 'make wheel       build the packages into dist/, install the wheel elsewhere and run the tests against it'
 	@echo 'make lock        resolve requirements/*.txt again with uv (ARGS=--upgrade takes newer versions)'
 	@echo 'make clean       remove the environment and everything that was built'
@@ -51,6 +52,9 @@ types: .venv/test
 
 contracts: .venv/test
 	@$(BIN)/lint-imports --no-cache
+
+sabotage: .venv/test
+	@$(BIN)/python tests/sabotage/run $(ARGS)
 
 # The tests run in the unpacked source distribution, its hardsession/ removed: they see the installed wheel, and what
 # the source distribution lacks is missed.
