@@ -53,8 +53,7 @@ class SerializationError(HardSessionError, TypeError):
         return SerializationError(self.fault, (key, *self.path))
 
     def __str__(self) -> str:
-        where = "session" + "".join(f"[{key!r}]" for key in self.path)
-        return f"{where} {self.fault} Store a plain value, or register a JSONTag for its type."
+        return "session" + "".join(f"[{key!r}]" for key in self.path) + f" {self.fault}"
 
 
 class SessionTooLargeError(HardSessionError):

@@ -10,8 +10,13 @@ from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any
 
+from .errors import SerializationError
+
 IDENTITY_KEYS = ("_user_id", "user_id", "username", "user", "uid", "account_id", "email", "logged_in")
 PRIVILEGE_KEYS = ("role", "roles", "permissions", "scopes", "groups", "is_admin", "is_staff", "mfa", "sudo")
+MAX_USER_ID = 1024
+"""Bytes of a user's id in UTF-8."""
+
 OWNER_KEYS = ("_user_id", "user_id")
 """The keys whose value is certainly a user's id: Flask-Login's, and the one of Flask's tutorial."""
 
@@ -29,28 +34,34 @@ def change(
     before: Mapping[str, Any], after: Mapping[str, Any], *, identity: Sequence[str], privilege: Sequence[str]
 ) -> Change:
     """Compare the named keys of what was loaded with those of what is to be saved."""
-    if _differs(before, after, identity):
-        gone = _somebody(before, identity) and not _somebody(after, identity)
-        return Change.LOGOUT if gone else Change.IDENTITY
-    return Change.PRIVILEGE if _differs(before, after, privilege) else Change.NONE
+    who, who_now = ([_known(data, key) for key in identity] for data in (before, after))
+    if who != who_now:
+        return Change.LOGOUT if not any(name is not None for name in who_now) else Change.IDENTITY
+    changed = any(before.get(key, _MISSING) != after.get(key, _MISSING) for key in privilege)
+    return Change.PRIVILEGE if changed else Change.NONE
 
 
 def owner(data: Mapping[str, Any]) -> str | None:
-    """The user's id as text: 7 and "7" are one user. Other keys are never taken for one."""
-    return next((str(data[key]) for key in OWNER_KEYS if _present(data.get(key))), None)
+    """The user's id as text. Other keys are never taken for one."""
+    return next((user_id(data[key]) for key in OWNER_KEYS if _known(data, key) is not None), None)
 
 
-def _differs(before: Mapping[str, Any], after: Mapping[str, Any], keys: Sequence[str]) -> bool:
-    return [before.get(key, _MISSING) for key in keys] != [after.get(key, _MISSING) for key in keys]
+def user_id(value: object) -> str:
+    """The text of a user's id: 7 and "7" are one user. Raise SerializationError for what cannot be one."""
+    try:
+        text = str(value)
+        fits = 0 < len(text.encode()) <= MAX_USER_ID
+    except ValueError:  # a lone surrogate, or more digits than Python writes
+        fits = False
+    if not fits:
+        raise SerializationError(f"cannot belong to this user: an id is a text of 1 to {MAX_USER_ID} bytes.")
+    return text
 
 
-def _somebody(data: Mapping[str, Any], keys: Sequence[str]) -> bool:
-    return any(_present(data.get(key)) for key in keys)
-
-
-def _present(value: object) -> bool:
-    """Zero is a user's id; None, False and the empty text are nobody's."""
-    return not (value is None or value is False or value == "")
+def _known(data: Mapping[str, Any], key: str) -> Any:
+    """Whom a key names. Zero is a user's id; False and the empty text are nobody's, as if the key were not there."""
+    value = data.get(key)
+    return None if value is False or value == "" else value
 
 
 _MISSING = object()

@@ -108,7 +108,7 @@ def touch(header: Header, now: int) -> Header:
 
 def regenerate(header: Header, now: int) -> Header:
     """The same session under a new id: the clocks run on."""
-    return replace(header, generation=header.generation + 1, renewed_at=now)
+    return replace(header, generation=header.generation + 1, renewed_at=now, confirmed=True)
 
 
 def authenticate(

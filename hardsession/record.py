@@ -122,7 +122,7 @@ class Record:
                 plaintext
             )
             end = _HEADER.size + length
-            metadata = _decode_metadata(plaintext[_HEADER.size : end]) if length else _NO_METADATA
+            metadata = _unpack_metadata(plaintext[_HEADER.size : end])
             format_ = PayloadFormat(flags & 0b11)
         except (struct_error, msgspec.MsgspecError, ValueError):
             raise TokenRefused(Refusal.HEADER) from None
@@ -216,14 +216,14 @@ class Ended:
 class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One session in a user's list. Times are Unix seconds; `ending` marks one that is being revoked."""
 
-    lineage: bytes
-    rows: tuple[bytes, ...]
+    lineage: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+    rows: tuple[Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)], ...]
     created: U32
     seen: U32
     expires: U32
-    ending: bool = False
-    label: str = ""
-    address: str = ""
+    ending: bool
+    label: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +284,16 @@ _NO_METADATA = Metadata()
 _encode = msgspec.msgpack.Encoder().encode
 _decode_metadata = msgspec.msgpack.Decoder(Metadata).decode
 _decode_entries = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
+
+
+def _unpack_metadata(data: bytes) -> Metadata:
+    """Metadata in the one spelling that `Record.pack` has for it: whatever else would decode to the same is refused."""
+    if not data:
+        return _NO_METADATA
+    metadata = _decode_metadata(data)
+    if metadata == _NO_METADATA or _encode(metadata) != data:
+        raise TokenRefused(Refusal.HEADER)
+    return metadata
 
 
 def _unpack(layout: Struct, plaintext: bytes) -> tuple[Any, ...]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flask.json.tag import JSONTag
 
 MAX_DEPTH = 64
-"""Levels of containers in a payload, counted in its encoded form."""
+"""Levels of containers in a payload: those of its JSON, or of what its MessagePack comes to."""
 
 MAX_SIZE = 4 * 1024 * 1024
 """Bytes of a payload."""
@@ -51,6 +51,7 @@ class _Tagged(ABC):
 
     _encode: Callable[[Any], bytes]
     _plain: frozenset[type]
+    _native: frozenset[type] = frozenset()
     _always_plain: frozenset[type] = frozenset({bool, NoneType})
 
     def __init__(self) -> None:
@@ -63,66 +64,82 @@ class _Tagged(ABC):
         tag = tag_class(self)  # type: ignore[arg-type]  # a JSONTag calls no more of it than `tag`
         if tag.key and not force and (tag.key in self.tags or tag.key in _UNPACK):
             raise KeyError(f"Tag '{tag.key}' is already registered.")
+        if tag.key.endswith(_ESCAPE):
+            raise ValueError(f"Tag '{tag.key}' ends like an escaped one.")
         if tag.key:
             self.tags[tag.key] = tag
+            self._early, self._late = (
+                [other for other in tags if other.key != tag.key] for tags in (self._early, self._late)
+            )
         if index is None:
             self._late.append(tag)
         else:
-            self._early.append(tag)
+            self._early.insert(index, tag)
             self._plain = self._always_plain
 
     def tag(self, value: object) -> Any:
         """The value in the format's own types: for a `JSONTag` whose value holds others."""
-        return self._value(value, self._plain, 2)
+        return self._value(value, self._always_plain)
 
-    def _dumps(self, value: dict[str, Any]) -> bytes:
+    def dumps(self, value: dict[str, Any], /) -> bytes:
         try:
-            payload = self._encode(self._value(value, self._plain, 1))
-        except UnicodeEncodeError:
-            # A lone surrogate, which any client can send in JSON. Look at each text now; the fast path looks at none.
-            payload = self._encode(self._value(value, self._always_plain, 1))
+            payload = self._encoded(value)
+        except RecursionError:
+            raise SerializationError(_TOO_DEEP) from None
         if len(payload) > MAX_SIZE:
             raise SerializationError(f"takes {len(payload)} bytes, and {MAX_SIZE} is the limit.")
+        if self._is_too_deep(payload):
+            raise SerializationError(_TOO_DEEP)
         return payload
 
-    def _value(self, value: Any, plain: frozenset[type], level: int) -> Any:
+    def _encoded(self, value: dict[str, Any]) -> bytes:
+        try:
+            return self._encode(self._value(value, self._plain))
+        except ValueError:
+            # A lone surrogate, which any client can send in JSON, or an int with more digits than Python writes. Look
+            # at each text and int now; the fast path looks at none.
+            return self._encode(self._value(value, self._always_plain))
+
+    def _value(self, value: Any, plain: frozenset[type]) -> Any:
         kind = type(value)
         if kind in plain:
             return value
-        if level > MAX_DEPTH:
-            raise SerializationError(f"is nested deeper than {MAX_DEPTH} levels.")
         if self._early and (tag := _first(self._early, value)):
             return self._custom(tag, value)
         if kind is dict:
-            return self._map(value, plain, level)
+            return self._map(value, plain)
         if kind is list:
-            return self._list(value, plain, level)
-        return self._typed(value, plain, level)
+            return self._list(value, plain)
+        return self._typed(value, plain)
 
-    def _map(self, value: dict[Any, Any], plain: frozenset[type], level: int) -> Any:
-        if not ({*map(type, value)} <= _TEXT and (str in plain or all(map(_is_unicode, value)))):
-            return self._wrap(" k", [self._list(pair, plain, level + 2) for pair in value.items()])
-        disguised = len(value) == 1 and self._looks_like_tag(*value)
+    def _map(self, value: dict[Any, Any], plain: frozenset[type]) -> Any:
+        if not {*map(type, value)} <= _TEXT:
+            value = {_plain_key(key): item for key, item in value.items()}
         inner = {}
         for key, item in value.items():
             try:
-                inner[key] = item if type(item) in plain else self._value(item, plain, level + 1 + disguised)
+                inner[key] = item if type(item) in plain else self._value(item, plain)
             except SerializationError as error:
                 raise error.under(key) from None
-        return self._wrap(" di", {f"{key}__": item for key, item in inner.items()}) if disguised else inner
+        if not {*map(type, value)} <= _TEXT or (str not in plain and not all(map(_is_unicode, value))):
+            return self._wrap(" k", [[self._value(key, plain), item] for key, item in inner.items()])
+        if len(inner) == 1 and self._looks_like_tag(*inner):
+            return self._wrap(" di", {key + _ESCAPE: item for key, item in inner.items()})
+        return inner
 
-    def _list(self, value: Iterable[Any], plain: frozenset[type], level: int) -> list[Any]:
+    def _list(self, value: Iterable[Any], plain: frozenset[type]) -> list[Any]:
         inner = []
         for index, item in enumerate(value):
             try:
-                inner.append(item if type(item) in plain else self._value(item, plain, level + 1))
+                inner.append(item if type(item) in plain else self._value(item, plain))
             except SerializationError as error:
                 raise error.under(index) from None
         return inner
 
-    def _typed(self, value: Any, plain: frozenset[type], level: int) -> Any:
-        if callable(getattr(value, "__html__", None)):
-            return self._wrap(" m", str(value.__html__()))
+    def _typed(self, value: Any, plain: frozenset[type]) -> Any:
+        is_class = isinstance(value, type)  # it has its instances' methods, and cannot be asked for their text
+        if not is_class and callable(getattr(value, "__html__", None)):
+            return self._wrap(" m", self._value(str(value.__html__()), plain))
         match value:
             case str():
                 text = str.__str__(value)
@@ -130,19 +147,20 @@ class _Tagged(ABC):
             case int():
                 return int(value) if -(2**63) <= value < 2**63 else self._wrap(" i", hex(value))
             case float():
-                return float(value) if math.isfinite(value) else self._wrap(" f", repr(float(value)))
+                native = float in self._native or math.isfinite(value)
+                return float(value) if native else self._wrap(" f", repr(float(value)))
             case dict():
-                return self._map(value, plain, level)
+                return self._map(value, plain)
             case list():
-                return self._list(value, plain, level)
+                return self._list(value, plain)
             case tuple():
-                return self._wrap(" t", self._list(value, plain, level + 1))
+                return self._wrap(" t", self._list(value, plain))
             case set() | frozenset():
                 # In the order of their bytes: the order of a set differs from process to process.
-                members = sorted(self._list(value, plain, level + 1), key=self._encode)
+                members = sorted(self._list(value, plain), key=self._encode)
                 return self._wrap(" s" if isinstance(value, set) else " fs", members)
             case bytes():
-                return self._wrap(" b", b64encode(value).decode())
+                return bytes(value) if bytes in self._native else self._wrap(" b", b64encode(value).decode())
             case UUID():
                 return self._wrap(" u", value.hex)
             case datetime():
@@ -155,9 +173,12 @@ class _Tagged(ABC):
                 return self._wrap(" n", str(value))
         if tag := _first(self._late, value):
             return self._custom(tag, value)
-        if callable(getattr(value, "casefold", None)):  # a lazy translation: no str, but it reads like one
-            return self._value(str(value), plain, level)
-        raise SerializationError(f"is of the type {type(value).__name__}, which cannot be stored.")
+        if not is_class and callable(getattr(value, "casefold", None)):  # a lazy translation: it reads like a str
+            return self._value(str(value), plain)
+        raise SerializationError(
+            f"is of the type {type(value).__name__}, which cannot be stored. "
+            "Store a plain value, or register a JSONTag for its type."
+        )
 
     def _custom(self, tag: JSONTag, value: object) -> Any:
         tagged = tag.tag(value)
@@ -173,6 +194,9 @@ class _Tagged(ABC):
     @abstractmethod
     def _looks_like_tag(self, key: str, /) -> bool: ...
 
+    @abstractmethod
+    def _is_too_deep(self, payload: bytes, /) -> bool: ...
+
 
 class TaggedJSON(_Tagged):
     """Flask's tagged JSON on msgspec. Plain JSON is the case without tags."""
@@ -180,14 +204,10 @@ class TaggedJSON(_Tagged):
     _plain = frozenset({str, int, bool, NoneType})
     _encode = staticmethod(msgspec.json.Encoder().encode)
 
-    def dumps(self, value: dict[str, Any], /) -> bytes:
-        return self._dumps(value)
-
     def loads(self, payload: bytes, /) -> dict[str, Any]:
         value = msgspec.json.decode(payload)
-        # Few brackets cannot be deep: most payloads are spared the walk.
-        if payload.count(b"[") + payload.count(b"{") > MAX_DEPTH:
-            _check_depth(value)
+        if _has_many_brackets(payload) and _is_deeper(value, MAX_DEPTH):
+            raise ValueError(_TOO_DEEP)
         # Every tag begins with a space, unless an application registered another: no such map, no second walk.
         if b'{" ' in payload or self.tags:
             value = self._untagged(value)
@@ -211,23 +231,25 @@ class TaggedJSON(_Tagged):
     def _looks_like_tag(self, key: str, /) -> bool:
         return key.startswith(" ") or key in self.tags
 
+    def _is_too_deep(self, payload: bytes, /) -> bool:
+        return _has_many_brackets(payload) and _is_deeper(msgspec.json.decode(payload), MAX_DEPTH)
+
 
 class MessagePack(_Tagged):
     """MessagePack: smaller than JSON where a session holds bytes, numbers or typed values."""
 
     _plain = frozenset({str, float, bool, bytes, NoneType})
+    _native = frozenset({float, bytes})
     _encode = staticmethod(msgspec.msgpack.Encoder().encode)
 
     def __init__(self) -> None:
         super().__init__()
         self._decode = msgspec.msgpack.Decoder(ext_hook=self._extension).decode
 
-    def dumps(self, value: dict[str, Any], /) -> bytes:
-        return self._dumps(value)
-
     def loads(self, payload: bytes, /) -> dict[str, Any]:
         value = self._decode(payload)
-        _check_depth(value)
+        if _is_deeper(value, MAX_DEPTH):
+            raise ValueError(_TOO_DEEP)
         return _session_data(value)
 
     def _extension(self, code: int, data: memoryview) -> Any:
@@ -241,6 +263,9 @@ class MessagePack(_Tagged):
 
     def _looks_like_tag(self, _key: str, /) -> bool:
         return False  # an extension type cannot be taken for a map
+
+    def _is_too_deep(self, payload: bytes, /) -> bool:
+        return _is_deeper(self._decode(payload), MAX_DEPTH)
 
 
 class Serializers:
@@ -273,7 +298,7 @@ _UNPACK: dict[str, Callable[[Any], Any]] = {
     " m": Markup,
     " u": UUID,
     " d": datetime.fromisoformat,
-    " di": lambda inner: {key.removesuffix("__"): item for key, item in inner.items()},
+    " di": lambda inner: {key.removesuffix(_ESCAPE): item for key, item in inner.items()},
     " k": dict,
     " da": date.fromisoformat,
     " td": lambda inner: timedelta(*inner),
@@ -288,10 +313,17 @@ _KEYS = dict(enumerate(_UNPACK, start=1))
 _CODES = {key: code for code, key in _KEYS.items()}
 _CUSTOM_CODE = 127
 _TEXT = frozenset({str})
+_ESCAPE = "__"
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels."
 
 
 def _first(tags: list[JSONTag], value: object) -> JSONTag | None:
     return next((tag for tag in tags if tag.check(value)), None)
+
+
+def _plain_key(key: object) -> object:
+    """A key of a type derived from str is its text; markup is not."""
+    return str.__str__(key) if isinstance(key, str) and not hasattr(key, "__html__") else key
 
 
 def _is_unicode(text: str) -> bool:
@@ -302,12 +334,16 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _check_depth(value: object, levels: int = MAX_DEPTH) -> None:
-    if isinstance(value, (dict, list, tuple, set, frozenset)):
-        if not levels:
-            raise ValueError("nested too deep")
-        for item in value.values() if isinstance(value, dict) else value:
-            _check_depth(item, levels - 1)
+def _has_many_brackets(payload: bytes) -> bool:
+    """Whether JSON can be deep at all: most is spared the walk."""
+    return payload.count(b"[") + payload.count(b"{") > MAX_DEPTH
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, (dict, list, tuple, set, frozenset)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in inner)
 
 
 def _session_data(value: object) -> dict[str, Any]:

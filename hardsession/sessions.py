@@ -129,9 +129,10 @@ class Session(SessionMixin):
                 and the session is not fresh.
             keep: of what was stored before this request, keep these keys and no others.
         """
-        self._become(str(user_id), keep=keep)
+        owner = identity.user_id(user_id)
+        self._become(owner, keep=keep)
         self.header = policy.authenticate(
-            self.header, self.rules.timeouts, _now(), owner=str(user_id), method=method, permanent=self.permanent
+            self.header, self.rules.timeouts, _now(), owner=owner, method=method, permanent=self.permanent
         )
         self._authenticated = True
 

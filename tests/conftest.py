@@ -26,7 +26,7 @@ def vectors() -> Path:
     For continuous integration it is a failure to have none, not a skip.
     """
     folder = os.environ.get("HARDSESSION_VECTORS")
-    if folder is None or not Path(folder).is_dir():
+    if not folder or not Path(folder).is_dir():
         if os.environ.get("CI"):
             pytest.fail("HARDSESSION_VECTORS names no folder of test vectors.")
         _untested.add("Wycheproof's vectors (HARDSESSION_VECTORS names their folder)")

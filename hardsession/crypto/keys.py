@@ -108,10 +108,10 @@ class Passphrase:
         return _unix_time(self.seal_from)
 
     def material(self) -> bytes:
-        return _argon2id(self.text, self._salt())
+        return _argon2id(self.text.encode("utf-8", "surrogatepass"), self._salt())
 
     def _salt(self) -> bytes:
-        return self.salt if isinstance(self.salt, bytes) else self.salt.encode()
+        return self.salt if isinstance(self.salt, bytes) else self.salt.encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +197,9 @@ def _unix_time(moment: datetime | date | None) -> float:
 
 
 @lru_cache
-def _argon2id(text: str, salt: bytes) -> bytes:
+def _argon2id(text: bytes, salt: bytes) -> bytes:
     from argon2.low_level import Type, hash_secret_raw
 
     return hash_secret_raw(
-        text.encode(), salt, time_cost=3, memory_cost=64 * 1024, parallelism=4, hash_len=_KEY_LENGTH, type=Type.ID
+        text, salt, time_cost=3, memory_cost=64 * 1024, parallelism=4, hash_len=_KEY_LENGTH, type=Type.ID
     )
