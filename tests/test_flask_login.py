@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from flask import session
 from flask_login import (
@@ -131,3 +133,13 @@ def test_logout_forgets_the_remember_cookie(client, act):
 
     assert client.get_cookie("remember_token") is None
     assert act(client, lambda: current_user.is_authenticated).value is False
+
+
+def test_is_not_imported_for_its_own_sake(make_app, act, monkeypatch):
+    """An application without Flask-Login does without it."""
+    monkeypatch.delitem(sys.modules, "flask_login")
+    client = make_app().test_client()
+
+    act(client, lambda: session.update(a=1))
+
+    assert "flask_login" not in sys.modules

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from hardsession.identity import IDENTITY_KEYS, OWNER_KEYS, PRIVILEGE_KEYS, Change, change, owner
+from hardsession import SerializationError
+from hardsession.identity import IDENTITY_KEYS, OWNER_KEYS, PRIVILEGE_KEYS, Change, change, owner, user_id
 
 
 def compare(before, after):
@@ -125,3 +126,27 @@ class TestOwner:
     def test_nobody(self):
         """An empty session belongs to nobody."""
         assert owner({}) is None
+
+
+class TestUserId:
+    """What a user's id may be."""
+
+    @pytest.mark.parametrize("value", [0, 7, "ada", "Zoë", "x" * 1024], ids=str)
+    def test_text_of_an_id(self, value):
+        """Anything with a text of 1 to 1024 bytes is an id."""
+        assert user_id(value) == str(value)
+
+    @pytest.mark.parametrize(
+        "value",
+        ["", "x" * 1025, "é" * 513, "\ud800", 10**5000],
+        ids=["empty", "too long", "too many bytes", "no Unicode", "too many digits"],
+    )
+    def test_what_cannot_be_an_id(self, value):
+        """An id that cannot be sealed is an error in words, whoever chose it."""
+        with pytest.raises(SerializationError, match="a text of 1 to 1024 bytes"):
+            user_id(value)
+
+    def test_key_with_such_a_value(self):
+        """The application's own key is held to the same."""
+        with pytest.raises(SerializationError):
+            owner({"user_id": "\ud800"})

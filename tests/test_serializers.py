@@ -943,6 +943,15 @@ class TestRegister:
 
         assert round_trip(getattr(serializers, format), Money(Decimal("0.001"))) == Money(Decimal("0.001"))
 
+    def test_key_that_ends_as_an_escaped_one_is_refused(self, serializers, format):
+        """A tag `x__` would be reached by escaping a client's `x`, so there is none."""
+
+        class Deceptive(CentTag):
+            key = " x__"
+
+        with pytest.raises(ValueError, match="ends like an escaped one"):
+            serializers.register(Deceptive)
+
     @pytest.mark.parametrize("index", [None, 0])
     def test_force_replaces(self, serializers, format, index):
         """By force the later tag of a key does the work of the earlier, in both directions."""

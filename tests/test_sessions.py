@@ -12,7 +12,8 @@ from flask import copy_current_request_context, flash, get_flashed_messages, ses
 from markupsafe import Markup
 
 from hardsession import SerializationError, current_session
-from hardsession.sessions import Session
+from hardsession.policy import PROFILES
+from hardsession.sessions import Loaded, Rules, Session
 
 
 def test_value_comes_back(client, act):
@@ -231,6 +232,38 @@ def test_copied_context_loads_once(client, act, monkeypatch):
 
     assert seen == [1] * 8
     assert len(opened) == 1
+
+
+def test_waiting_thread_finds_it_loaded(monkeypatch):
+    """A thread that came while another loads waits for it, and does not load again."""
+    arrived, loads = threading.Event(), []
+
+    class Door:
+        """A lock that tells when the second one comes to it."""
+
+        lock = threading.RLock()
+
+        def __enter__(self):
+            if loads:
+                arrived.set()
+            self.lock.acquire()
+
+        def __exit__(self, *_):
+            self.lock.release()
+
+    def load(session):
+        loads.append(session)
+        second.start()
+        arrived.wait()
+        session.fill(Loaded(lifetime=60, data={"a": 1}))
+
+    session = Session(None, load, Rules(PROFILES["standard"]))
+    session._lock = Door()
+    second = threading.Thread(target=lambda: session["a"])
+
+    assert session["a"] == 1
+    second.join()
+    assert len(loads) == 1
 
 
 def test_sid_warns_and_names_the_handle(client, act):

@@ -210,6 +210,7 @@ def test_serializer_of_the_application():
         ("SESSION_COOKIE_NAME", "sid\n"),
         ("SESSION_COOKIE_DOMAIN", 7),
         ("SESSION_COOKIE_PATH", ""),
+        ("SESSION_COOKIE_PATH", "desk"),
         ("SESSION_COOKIE_HTTPONLY", "on"),
         ("SESSION_COOKIE_SAMESITE", "loose"),
         ("SESSION_COOKIE_SAMESITE", False),
