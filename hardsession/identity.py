@@ -36,7 +36,7 @@ def change(
     """Compare the named keys of what was loaded with those of what is to be saved."""
     who, who_now = ([_known(data, key) for key in identity] for data in (before, after))
     if who != who_now:
-        return Change.LOGOUT if not any(name is not None for name in who_now) else Change.IDENTITY
+        return Change.LOGOUT if all(name is None for name in who_now) else Change.IDENTITY
     changed = any(before.get(key, _MISSING) != after.get(key, _MISSING) for key in privilege)
     return Change.PRIVILEGE if changed else Change.NONE
 
