@@ -1,7 +1,7 @@
 # hardsession needs Python 3.11 or newer and make; everything else goes into .venv. `make help` lists what there is to make.
 # Plain make, so that GNU make 3.81 (macOS) and a folder with spaces in its name will do.
 
-.PHONY: help demo test servers lint types contracts sabotage wheel lock clean
+.PHONY: help demo test servers lint types contracts sabotage docs wheel lock clean
 .NOTPARALLEL:
 
 PYTHONS = python3.14 python3.13 python3.12 python3.11 python3 python
@@ -22,6 +22,7 @@ help:
 	@echo 'make types       check types'
 	@echo 'make contracts   check who imports whom'
 	@echo 'make sabotage    break the source on purpose, and see that each breakage turns a test red (ARGS="cookie")'
+	@echo 'make docs        build the documentation into docs/_build, as HTML'
 	@echo 'make wheel       build the packages into dist/, install the wheel elsewhere and run the tests against it'
 	@echo 'make lock        resolve requirements/*.txt again with uv (ARGS=--upgrade takes newer versions)'
 	@echo 'make clean       remove the environment and everything that was built'
@@ -56,6 +57,12 @@ contracts: .venv/test
 sabotage: .venv/test
 	@$(BIN)/python tests/sabotage/run $(ARGS)
 
+# From the project's root, so that a link from a page to the README or a test is the same here and on a code host.
+# All of it anew (-E): a page that is not read again gives no warning.
+docs: .venv/docs
+	@$(BIN)/python -m sphinx -E -W --keep-going --quiet -c docs . docs/_build
+	@echo 'The documentation is in docs/_build/index.html.'
+
 # The tests run in the unpacked source distribution, its hardsession/ removed: they see the installed wheel, and what
 # the source distribution lacks is missed.
 wheel: .venv/test
@@ -79,6 +86,8 @@ lock:
 	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: install it, or name it with UV=' >&2; exit 1; }
 	$(COMPILE) pyproject.toml -o requirements/core.txt
 	$(COMPILE) pyproject.toml requirements/test.in -c requirements/core.txt -o requirements/test.txt
+	$(COMPILE) requirements/docs.in -c requirements/test.txt --fork-strategy fewest -o requirements/docs.txt
+	$(COMPILE) pyproject.toml requirements/types.in -c requirements/test.txt -o requirements/types.txt
 	$(COMPILE) requirements/servers.in -o requirements/servers.txt
 	$(COMPILE) pyproject.toml requirements/lowest.in --resolution lowest-direct -o requirements/lowest.tmp
 	$(COMPILE) pyproject.toml requirements/test.in -c requirements/lowest.tmp -o requirements/lowest.txt
@@ -86,7 +95,7 @@ lock:
 	$(COMPILE) pyproject.toml requirements/foreign.in -o requirements/foreign.txt
 
 clean:
-	rm -rf .venv .venv-foreign .nox dist .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-foreign .nox dist docs/_build .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment. Each file below is made last, when its step is complete.
@@ -98,6 +107,13 @@ clean:
 	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation --editable .
 	@mv .venv/busy .venv/made
 	@touch .venv/core .venv/test
+
+.venv/docs: .venv/made requirements/docs.txt
+	@echo 'Installing requirements/docs.txt into .venv'
+	@mv .venv/made .venv/busy
+	@$(BIN)/python $(PIP) install --require-hashes -r requirements/docs.txt
+	@mv .venv/busy .venv/made
+	@touch .venv/docs
 
 .venv/core: .venv/made requirements/core.txt
 	@echo 'Installing requirements/core.txt into .venv'

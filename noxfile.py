@@ -1,4 +1,4 @@
-"""The tests on every installed interpreter, on the lowest core versions, and on Flask's main line.
+"""The tests on every installed interpreter, on the lowest core versions, and on Flask's main line; and pyright.
 
 `.venv/bin/python -m nox` runs them all, `-s lowest` one of them.
 """
@@ -32,6 +32,17 @@ def lowest(session: nox.Session) -> None:
     """Test with the lowest versions that pyproject.toml allows."""
     install(session, "requirements/lowest.txt")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def verifytypes(session: nox.Session) -> None:
+    """Ask pyright whether every public name has a type that all type checkers read alike, and what it makes of ours.
+
+    A session of its own, since pyright brings Node.js along.
+    """
+    install(session, "requirements/types.txt")
+    session.run("pyright", "--ignoreexternal", "--verifytypes", "hardsession")
+    session.run("pyright", "tests/typing")
 
 
 @nox.session

@@ -25,7 +25,7 @@ from .extension import read_settings
 from .interface import HardSessionInterface, payload_of
 from .record import Header
 
-pass_script_info = click.make_pass_decorator(ScriptInfo, ensure=True)
+_pass_script_info = click.make_pass_decorator(ScriptInfo, ensure=True)
 _SEVERITIES = [severity.name.lower() for severity in reversed(Severity)]
 
 
@@ -53,7 +53,7 @@ def keygen() -> None:
     show_default=True,
     help="Exit with status 1 from this severity on.",
 )
-@pass_script_info
+@_pass_script_info
 def check(info: ScriptInfo, as_json: bool, fail_on: str) -> None:
     """Say whether this application's session settings are fit to be deployed."""
     findings = _findings(info)
@@ -67,7 +67,7 @@ def check(info: ScriptInfo, as_json: bool, fail_on: str) -> None:
 
 @commands.command()
 @click.option("--show-payload", is_flag=True, help="Print what the application stored as well.")
-@pass_script_info
+@_pass_script_info
 def inspect(info: ScriptInfo, show_payload: bool) -> None:
     """Say what a token on standard input is.
 

@@ -36,7 +36,7 @@ class ConfigError(HardSessionError, ValueError):
     """The settings cannot work. `problems` lists every fault with its remedy."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("\n".join(["The session settings cannot work.", *(f"  - {p}" for p in self.problems)]))
 
 
@@ -45,7 +45,7 @@ class SerializationError(HardSessionError, TypeError):
 
     def __init__(self, fault: str, path: Sequence[object] = ()) -> None:
         self.fault = fault
-        self.path = tuple(path)
+        self.path: tuple[object, ...] = tuple(path)
         super().__init__(fault, self.path)
 
     def under(self, key: object) -> SerializationError:
@@ -65,7 +65,7 @@ class SessionTooLargeError(HardSessionError):
     def __init__(self, size: int, limit: int, largest: Mapping[str, int]) -> None:
         self.size = size
         self.limit = limit
-        self.largest = dict(largest)
+        self.largest: dict[str, int] = dict(largest)
         keys = ", ".join(f"{key!r} ({taken} bytes)" for key, taken in self.largest.items())
         super().__init__(
             f"The session cookie would be {size} bytes, and browsers keep {limit}. "

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger("hardsession")
 
-current_session = cast("Session", session)
+current_session: Session = cast("Session", session)
 """`flask.session`, typed as what it is under `HardSession`."""
 
 
@@ -70,7 +70,7 @@ class HardSession:
             raise TypeError("This application has another session interface. Call init_app(app) first.")
         app.session_interface.resolve(app)
 
-    def login(self, user_id: object, *, method: str = "password", keep: Iterable[str] | None = None) -> None:
+    def login(self, user_id: object, *, method: str | None = "password", keep: Iterable[str] | None = None) -> None:
         """Log a user in: see `Session.login`. Users of Flask-Login call nothing."""
         _session().login(user_id, method=method, keep=keep)
 

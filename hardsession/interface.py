@@ -60,7 +60,8 @@ class HardSessionInterface(SecureCookieSessionInterface):
 
         It gives None while the application has no key: then it has no sessions, as with Flask.
         """
-        self.serializer = Serializers()  # type: ignore[assignment]  # what Flask's has, for what Flask's is used for
+        # What Flask's has, for what Flask's is used for.
+        self.serializer: Serializers = Serializers()  # type: ignore[assignment]
         self._build = build
         self._parts: Parts | None = None
         self._lock = Lock()
@@ -98,7 +99,7 @@ class HardSessionInterface(SecureCookieSessionInterface):
         """Read and check the settings, the first time. Raise ConfigError with every problem."""
         with self._lock:
             if self._parts is None:
-                self._parts = self._build(app, self.serializer)  # type: ignore[arg-type]
+                self._parts = self._build(app, self.serializer)
             return self._parts
 
     def _load(self, app: Flask, parts: Parts, now: int, session: Session) -> None:

@@ -275,10 +275,10 @@ class Serializers:
     """
 
     def __init__(self) -> None:
-        self.json = TaggedJSON()
-        self.message_pack = MessagePack()
-        self.dumps = self.json.dumps
-        self.loads = self.json.loads
+        self.json: TaggedJSON = TaggedJSON()
+        self.message_pack: MessagePack = MessagePack()
+        self.dumps: Callable[[dict[str, Any]], bytes] = self.json.dumps
+        self.loads: Callable[[bytes], dict[str, Any]] = self.json.loads
 
     def register(self, tag_class: type[JSONTag], force: bool = False, index: int | None = None) -> None:
         """Register a tag for a type of the application's, as Flask's `TaggedJSONSerializer.register` does.

@@ -69,9 +69,9 @@ class Session(SessionMixin):
         self.rules = rules
         self.loaded: Loaded | None = None
         self.header: Header | None = None
-        self.logged_out = False
+        self.logged_out: bool = False
         self.failed = False
-        self.modified = False
+        self.modified: bool = False
         self._load = load
         self._lock = RLock()
         self._accessed = False

@@ -6,35 +6,35 @@ session in logs and opens nothing. No signal carries a token, a key or what a se
 
 from __future__ import annotations
 
-from blinker import Namespace
+from blinker import NamedSignal, Namespace
 
 _signals = Namespace()
 
-session_created = _signals.signal("session_created")
+session_created: NamedSignal = _signals.signal("session_created")
 """A session began: its first token was set."""
 
-session_regenerated = _signals.signal("session_regenerated")
+session_regenerated: NamedSignal = _signals.signal("session_regenerated")
 """A session got a new id, at a login, a change of privilege or on demand. `previous`: its log name before."""
 
-session_expired = _signals.signal("session_expired")
+session_expired: NamedSignal = _signals.signal("session_expired")
 """A request brought a session that is over. `reason`: `idle_timeout` or `absolute_timeout`."""
 
-session_destroyed = _signals.signal("session_destroyed")
+session_destroyed: NamedSignal = _signals.signal("session_destroyed")
 """A session was ended. `reason`: `logged_out`."""
 
-session_rejected = _signals.signal("session_rejected")
+session_rejected: NamedSignal = _signals.signal("session_rejected")
 """A request brought a token that is not ours. `reason`: one of `hardsession.errors.Refusal`."""
 
-session_too_large = _signals.signal("session_too_large")
+session_too_large: NamedSignal = _signals.signal("session_too_large")
 """A session did not fit into its cookie.
 
 `size`: the bytes it would have taken; `kept`: whether the old cookie stays.
 """
 
-keys_refused = _signals.signal("keys_refused")
+keys_refused: NamedSignal = _signals.signal("keys_refused")
 """The file of keys changed and cannot be used; the keys read before stay in force. `reason`: what is wrong with it."""
 
-ALL = (
+ALL: tuple[NamedSignal, ...] = (
     session_created,
     session_regenerated,
     session_expired,

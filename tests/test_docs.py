@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import time
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from doctest import ELLIPSIS
@@ -27,7 +28,7 @@ from hardsession.settings import SETTINGS, Settings
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "RELEASING.md")),
     *sorted(DOCS.rglob("*.md")),
 ]
 REFERENCE = DOCS / "reference"
@@ -213,7 +214,7 @@ def table(document: Path, first_column: str) -> dict[str, list[str]]:
         if not line.startswith("|"):
             inside = False
             continue
-        head, *rest = (cell.strip() for cell in line.strip("|").split(" | "))
+        head, *rest = (cell.strip() for cell in re.split(r" \|(?= )", line.strip().removesuffix("|")[1:]))
         if head == first_column:
             inside = True
         elif inside and not head.startswith("---"):
@@ -262,6 +263,19 @@ def test_checks_are_all_there() -> None:
     assert page == {check: severity.lower() for check, severity in found}
 
 
+def test_errors_are_all_there() -> None:
+    """The page of errors names exactly those that there are, and what each is besides an error of ours."""
+    ours = {
+        error.__name__: ", ".join(base.__name__ for base in error.__bases__ if base is not errors.HardSessionError)
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.HardSessionError)
+    }
+
+    page = {error: also.strip("`") for error, (also, *_) in table(REFERENCE / "errors.md", "error").items()}
+
+    assert page == ours
+
+
 def test_signals_are_all_there() -> None:
     """The page of signals names every signal, and every reason for a refusal and an end."""
     page = REFERENCE / "signals.md"
@@ -290,6 +304,34 @@ def test_public_names_are_all_there() -> None:
     assert table(page, "name").keys() == set(hardsession.__all__)
     assert {signature.partition("(")[0] for signature in table(page, "method of the extension")} == methods
     assert all(hasattr(Session, attribute) for attribute in table(page, "attribute of the session"))
+
+
+def test_versions_are_those_that_are_tested() -> None:
+    """The page of compatibility names the versions of the two lists of requirements that tests run with."""
+    page = table(DOCS / "compatibility.md", "requirement")
+
+    for column, pins in enumerate(("lowest.txt", "test.txt")):
+        pinned = dict(re.findall(r"^([a-z0-9-]+)==([\w.]+)", read_requirements(pins), re.MULTILINE))
+        assert {name.lower(): row[column] for name, row in page.items()}.items() <= pinned.items()
+
+
+def test_suites_of_others_are_those_that_run() -> None:
+    """The page of compatibility names the suites at their versions, and every test that cannot pass."""
+    page = DOCS / "compatibility.md"
+    pinned = dict(re.findall(r"^(flask[a-z-]*)==([\w.]+)", read_requirements("foreign.txt"), re.MULTILINE))
+    lost = tomllib.loads((ROOT / "tests" / "foreign" / "expected.toml").read_text("utf-8"))
+
+    rows = {tuple(suite.lower().split()): row for suite, row in table(page, "suite").items()}
+
+    assert rows.keys() == {(suite, pinned[suite]) for suite in lost}
+    for (suite, _), (baseline, passed, count) in rows.items():
+        assert int(count) == int(baseline) - int(passed) == len(lost[suite])
+        for test in lost[suite]:
+            assert test.rpartition("::")[2] in page.read_text("utf-8")
+
+
+def read_requirements(file: str) -> str:
+    return (ROOT / "requirements" / file).read_text("utf-8")
 
 
 def test_format_is_that_of_the_code() -> None:

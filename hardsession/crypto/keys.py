@@ -154,7 +154,7 @@ class KeyRing:
         self._keys = {key.id: key for key in keys}
         if not keys or len(self._keys) != len(keys):
             raise ValueError("a ring needs at least one key, and each of them once")
-        self.sealing = keys[sealing]
+        self.sealing: RingKey = keys[sealing]
 
     def find(self, key_id: bytes) -> RingKey | None:
         """One look-up by the id a blob carries: a token never gets to try one key after the other."""

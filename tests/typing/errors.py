@@ -1,0 +1,46 @@
+"""What a type checker knows of errors and signals. It is read by type checkers and never run."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from blinker import NamedSignal
+
+from hardsession import ConfigError, HardSessionError, SerializationError, SessionTooLargeError, signals
+from hardsession.errors import Problem, Refusal, TokenRefused
+
+
+def data(
+    config: ConfigError, serialization: SerializationError, size: SessionTooLargeError, refused: TokenRefused
+) -> None:
+    assert_type(config.problems, tuple[Problem, ...])
+    assert_type(config.problems[0].setting, str)
+    assert_type(config.problems[0].fault, str)
+    assert_type(config.problems[0].remedy, str)
+    assert_type(serialization.fault, str)
+    assert_type(serialization.path, tuple[object, ...])
+    assert_type(size.size, int)
+    assert_type(size.limit, int)
+    assert_type(size.largest, dict[str, int])
+    assert_type(refused.reason, Refusal)
+
+
+def one_base_for_all(error: ConfigError | SerializationError | SessionTooLargeError | TokenRefused) -> None:
+    ours: HardSessionError = error
+    print(ours)
+
+
+def and_what_python_has(config: ConfigError, serialization: SerializationError) -> None:
+    value: ValueError = config
+    kind: TypeError = serialization
+    print(value, kind)
+
+
+def events() -> None:
+    assert_type(signals.session_created, NamedSignal)
+    assert_type(signals.session_regenerated, NamedSignal)
+    assert_type(signals.session_expired, NamedSignal)
+    assert_type(signals.session_destroyed, NamedSignal)
+    assert_type(signals.session_rejected, NamedSignal)
+    assert_type(signals.session_too_large, NamedSignal)
+    assert_type(signals.keys_refused, NamedSignal)
