@@ -41,8 +41,13 @@ else
 	@$(BIN)/python -m coverage report
 endif
 
+SERVERS = redis-server chromium chromium-driver
+
 servers:
-	@echo 'Nothing to install: no test needs a server yet.'
+	@command -v apt-get >/dev/null || { echo 'make servers knows Debian and Ubuntu only: install $(SERVERS) by hand.' >&2; exit 1; }
+	@dpkg -s $(SERVERS) >/dev/null 2>&1 || { apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SERVERS) >/dev/null; }
+	@echo 'Installed: $(SERVERS)'
 
 lint: .venv/test
 	@$(BIN)/python -m ruff check .
