@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, product
 from typing import TYPE_CHECKING
 
+from werkzeug.exceptions import BadRequest
 from werkzeug.http import dump_cookie, http_date
 
 from .errors import Refusal, TokenRefused
@@ -56,8 +57,9 @@ class CookieCarrier:
         header = request.environ.get("HTTP_COOKIE", "")
         if self.name not in header:
             return None
+        # Without "=" a part is a cookie that has no name (RFC 6265bis), which any sibling site can set.
         parts = (part.partition("=") for part in header.split(";"))
-        values = [value.strip(" \t") for name, _, value in parts if name.strip(" \t") == self.name]
+        values = [value.strip(" \t") for name, equals, value in parts if equals and name.strip(" \t") == self.name]
         if len(values) > 1:
             raise TokenRefused(Refusal.DUPLICATE)
         if values and not _SHORTEST_TOKEN <= len(values[0]) <= MAX_COOKIE_SIZE - len(self.name):
@@ -76,18 +78,19 @@ class CookieCarrier:
     def expire_pair(self, request: Request, response: Response) -> None:
         """Answer two cookies of our name by expiring the name wherever a sibling site can have set one.
 
-        A name with a prefix cannot be set twice, and gets no answer. The client chooses host and path, so both are
-        checked and counted before they become headers.
+        The client chooses host and path, so both are checked and counted before they become headers. A name with a
+        `__Host-` prefix has one place, but partitioned and not it can stand there twice: after
+        `SESSION_COOKIE_PARTITIONED` was changed.
         """
-        if self.name.startswith("__"):
-            return
-        for domain in (None, *_parent_domains(request.host)):
-            for path in _parent_paths(request.path):
-                cookie = dump_cookie(
-                    self.name, "", max_age=0, expires=0, path=path, domain=domain, secure=self.secure,
-                    httponly=self.httponly, samesite=self.samesite,
-                )  # fmt: skip
-                _add(response, cookie)
+        domains, paths = ([None], ["/"]) if self.unplantable else _places(request)
+        for domain, path, partitioned in product(domains, paths, (False, True)):
+            if partitioned and not (self.secure and self.unplantable | self.partitioned):
+                continue
+            cookie = dump_cookie(
+                self.name, "", max_age=0, expires=0, path=path, domain=domain, secure=self.secure,
+                httponly=self.httponly, samesite=self.samesite, partitioned=partitioned,
+            )  # fmt: skip
+            _add(response, cookie)
 
     @cached_property
     def _attributes(self) -> str:
@@ -107,6 +110,19 @@ def _add(response: Response, cookie: str) -> None:
     """No cache may keep an answer that sets a cookie, and hand it to somebody else (CVE-2023-30861)."""
     response.headers.add("Set-Cookie", cookie)
     response.headers["Cache-Control"] = "no-store"
+
+
+def host_of(request: Request) -> str | None:
+    """The request's host; None where the application does not trust it (`TRUSTED_HOSTS`)."""
+    try:
+        return request.host
+    except BadRequest:
+        return None
+
+
+def _places(request: Request) -> tuple[list[str | None], list[str]]:
+    """Where a cookie that came with this request can have been set."""
+    return [None, *_parent_domains(host_of(request) or "")], [*_parent_paths(request.root_path + request.path)]
 
 
 def _parent_domains(host: str) -> Iterator[str]:

@@ -133,6 +133,7 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
             identity_keys=settings.identity_keys,
             privilege_keys=settings.privilege_keys,
             unplantable=settings.cookie.unplantable,
+            csrf_key=settings.csrf_key,
         ),
         serializers=formats,
         format=chosen,

@@ -46,11 +46,16 @@ def owner(data: Mapping[str, Any]) -> str | None:
     return next((user_id(data[key]) for key in OWNER_KEYS if _known(data, key) is not None), None)
 
 
+def somebody(data: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    """Whether any of these keys names somebody."""
+    return any(_known(data, key) is not None for key in keys)
+
+
 def user_id(value: object) -> str:
     """The text of a user's id: 7 and "7" are one user. Raise SerializationError for what cannot be one."""
     try:
         text = str(value)
-        fits = 0 < len(text.encode()) <= MAX_USER_ID
+        fits = value is not None and value is not False and 0 < len(text.encode()) <= MAX_USER_ID
     except ValueError:  # a lone surrogate, or more digits than Python writes
         fits = False
     if not fits:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flask.sessions import SecureCookieSessionInterface
 
 from . import policy, signals
-from .carriers import MAX_COOKIE_SIZE, CookieCarrier
+from .carriers import MAX_COOKIE_SIZE, CookieCarrier, host_of
 from .errors import Refusal, SessionTooLargeError, TokenRefused
 from .modes.cookie import CookieMode
 from .record import PayloadFormat, Record
@@ -81,6 +81,7 @@ class HardSessionInterface(SecureCookieSessionInterface):
         if session.accessed:
             response.vary.add("Cookie")
         if session.failed:  # Flask calls again for the page of the error that saving raised
+            self._finish_logout(app, self._parts, session, session.loaded, response)
             return
         try:
             self._save(app, self._parts, session, session.loaded, response)
@@ -127,9 +128,16 @@ class HardSessionInterface(SecureCookieSessionInterface):
                 parts.carrier.delete(response)
         _announce(app, session, loaded.record, record)
 
+    def _finish_logout(self, app: Flask, parts: Parts, session: Session, loaded: Loaded, response: Response) -> None:
+        """A logout counts though what was stored after it could not be saved."""
+        if session.logged_out and loaded.token_came:
+            parts.carrier.delete(response)
+            _announce(app, session, loaded.record, None)
+
     def _warn_of_plain_http(self, parts: Parts, request: Request) -> None:
         """Withhold no cookie, whatever scheme a server behind a proxy sees; but who forgot ProxyFix hears of it."""
-        if self._warned or not parts.carrier.secure or request.is_secure or _is_loopback(request.host):
+        host = host_of(request)
+        if self._warned or not parts.carrier.secure or request.is_secure or host is None or _is_loopback(host):
             return
         self._warned = True
         _log.warning(

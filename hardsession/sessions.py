@@ -35,6 +35,7 @@ class Rules:
     identity_keys: tuple[str, ...] = identity.IDENTITY_KEYS
     privilege_keys: tuple[str, ...] = identity.PRIVILEGE_KEYS
     unplantable: bool = True
+    csrf_key: str = "csrf_token"
 
     def timeouts_for(self, *, permanent: bool, lifetime: int) -> Timeouts:
         """`lifetime` is Flask's `PERMANENT_SESSION_LIFETIME` in seconds, as it stands in this request."""
@@ -77,6 +78,7 @@ class Session(SessionMixin):
         self._accessed = False
         self._permanent = rules.permanent
         self._authenticated = False
+        self._named_at_login: dict[str, Any] = {}
         self._written: set[str] = set()
         self._data: dict[str, Any] = {}
 
@@ -135,6 +137,7 @@ class Session(SessionMixin):
             self.header, self.rules.timeouts, _now(), owner=owner, method=method, permanent=self.permanent
         )
         self._authenticated = True
+        self._named_at_login = {key: self._data[key] for key in self.rules.identity_keys if key in self._data}
 
     def logout(self) -> None:
         """End this session and forget what it holds, except Flask-Login's order to forget its remember cookie."""
@@ -148,6 +151,12 @@ class Session(SessionMixin):
         self._open()
         if self.header:
             self.header = policy.regenerate(self.header, _now())
+
+    def doubt(self) -> None:
+        """Take away freshness: something says that this may not be who logged in."""
+        self._open()
+        if self.header and self.header.authenticated_at:
+            self.header = policy.demote(self.header, _now())
 
     @property
     def permanent(self) -> bool:
@@ -250,12 +259,19 @@ class Session(SessionMixin):
             self.header = policy.authenticate(
                 None, self.rules.timeouts, now, owner=owner, method=None, permanent=self._permanent
             )
-        elif before is not None and not self._authenticated:
+        elif self._authenticated:
+            # Logged in, and out again by the keys that the login left.
+            if self._change(self._named_at_login) is identity.Change.LOGOUT:
+                self._compare(self.header, self._named_at_login, now)
+        elif before is not None:
             self._compare(self.header, before, now)
 
-    def _compare(self, header: Header, before: Mapping[str, Any], now: int) -> None:
+    def _change(self, before: Mapping[str, Any]) -> identity.Change:
         keys = self.rules
-        change = identity.change(before, self._data, identity=keys.identity_keys, privilege=keys.privilege_keys)
+        return identity.change(before, self._data, identity=keys.identity_keys, privilege=keys.privilege_keys)
+
+    def _compare(self, header: Header, before: Mapping[str, Any], now: int) -> None:
+        change = self._change(before)
         emptied = bool(before) and not self._data
         match change:
             case identity.Change.LOGOUT if not emptied:
@@ -275,6 +291,11 @@ class Session(SessionMixin):
             owner = header.metadata.owner
         if owner and owner == header.metadata.owner:
             self.header = policy.demote(header, now)
+        elif owner is None and identity.somebody(before, self.rules.identity_keys):
+            # Perhaps another user, perhaps the same with another name: nothing says that anybody proved anything, so
+            # the clocks run on.
+            self._become(None)
+            self.header = policy.deauthenticate(header, now)
         else:
             self._become(owner)
             self.header = policy.authenticate(
@@ -290,8 +311,8 @@ class Session(SessionMixin):
         elif before is None:
             # Whoever planted an anonymous cookie knows the token in it, and would forge requests with it after the
             # login.
-            inherited &= set() if self.rules.unplantable else {"csrf_token"}
-        elif before == owner or owner is None:
+            inherited &= set() if self.rules.unplantable else {"csrf_token", self.rules.csrf_key}
+        elif before == owner:
             return
         for key in inherited:
             del self._data[key]

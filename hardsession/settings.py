@@ -65,6 +65,7 @@ FLASK_COOKIE_NAME = "session"
 
 _COOKIE_TYPES = ("", "none", "null", "cookie")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_DOMAIN = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 _PAD_LIMIT = 2048
 _log = logging.getLogger("hardsession")
 
@@ -90,6 +91,7 @@ class Settings:
     keep_oversize: bool
     compress: bool
     pad_to: int | None
+    csrf_key: str = "csrf_token"
     weak_keys: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
@@ -115,6 +117,7 @@ class Settings:
             keys=keys,
             keys_file=keys_file,
             weak_keys=weak,
+            csrf_key=reader.text("WTF_CSRF_FIELD_NAME", "csrf_token"),
             unknown=tuple(sorted(name for name in config if name.startswith("SESSION_") and name not in SETTINGS)),
             app_id=reader.text("SESSION_APP_ID", DEFAULT_APP_ID),
             profile=profile,
@@ -348,6 +351,8 @@ def _cookie(reader: _Reader, *, plain_http: bool) -> CookieCarrier:
     secure = not plain_http
     httponly = reader.flag("SESSION_COOKIE_HTTPONLY", True)
     domain = reader.text("SESSION_COOKIE_DOMAIN", "") if config.get("SESSION_COOKIE_DOMAIN") else ""
+    if domain and not _DOMAIN.fullmatch(domain):
+        reader.problem("SESSION_COOKIE_DOMAIN", "is no domain, so browsers drop the cookie.", "Write 'example.org'.")
     path = reader.text("SESSION_COOKIE_PATH", reader.text("APPLICATION_ROOT", "/"))
     samesite = reader.choice("SESSION_COOKIE_SAMESITE", "lax", ("lax", "strict", "none")).title()
     partitioned = reader.flag("SESSION_COOKIE_PARTITIONED", False)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from flask import Flask
@@ -20,24 +20,31 @@ _untested: set[str] = set()
 
 
 @pytest.fixture(scope="session")
-def vectors() -> Path:
-    """The folder of other projects' test vectors.
+def untested() -> Callable[[str], NoReturn]:
+    """Say what cannot be tested on this machine: for continuous integration that is a failure, elsewhere a skip."""
 
-    For continuous integration it is a failure to have none, not a skip.
-    """
-    folder = os.environ.get("HARDSESSION_VECTORS")
-    if not folder or not Path(folder).is_dir():
+    def say(what: str) -> NoReturn:
         if os.environ.get("CI"):
-            pytest.fail("HARDSESSION_VECTORS names no folder of test vectors.")
-        _untested.add("Wycheproof's vectors (HARDSESSION_VECTORS names their folder)")
-        pytest.skip("HARDSESSION_VECTORS is not set")
-    return Path(folder)
+            pytest.fail(f"not testable here: {what}")
+        _untested.add(what)
+        pytest.skip(what)
+
+    return say
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say in one line what was not tested, and how to have it tested."""
     if _untested:
         terminalreporter.write_line(f"not tested: {'; '.join(sorted(_untested))}", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def vectors(untested: Callable[[str], NoReturn]) -> Path:
+    """The folder of other projects' test vectors."""
+    folder = os.environ.get("HARDSESSION_VECTORS")
+    if not folder or not Path(folder).is_dir():
+        untested("Wycheproof's vectors (HARDSESSION_VECTORS names their folder)")
+    return Path(folder)
 
 
 @pytest.fixture

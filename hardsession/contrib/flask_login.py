@@ -24,6 +24,7 @@ def connect(app: Flask) -> None:
         flask_login.user_logged_in.connect(_logged_in, sender=app)
         flask_login.user_login_confirmed.connect(_confirmed, sender=app)
         flask_login.user_loaded_from_cookie.connect(_remembered, sender=app)
+        flask_login.session_protected.connect(_doubted, sender=app)
 
 
 def _logged_in(_sender: Flask, **_: object) -> None:
@@ -36,6 +37,10 @@ def _confirmed(_sender: Flask, **_: object) -> None:
 
 def _remembered(_sender: Flask, **_: object) -> None:
     _login(None)
+
+
+def _doubted(_sender: Flask, **_: object) -> None:
+    cast("Session", session).doubt()
 
 
 def _login(method: str | None) -> None:

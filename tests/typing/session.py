@@ -31,6 +31,7 @@ def what_is_asked_of_it() -> None:
     current_session.login("ida", method="webauthn", keep=["cart"])
     current_session.logout()
     current_session.regenerate()
+    current_session.doubt()
     current_session.clear()
     current_session.permanent = True
     assert_type(current_session.copy(), dict[str, Any])

@@ -1,0 +1,83 @@
+"""The victim logs out. The attacker, next at the same computer, looks for what is left in the browser.
+
+In cookie mode a copy of the cookie that was taken away before is another matter: see
+test_client_side_replay_of_old_cookie.py.
+"""
+
+from __future__ import annotations
+
+import pytest
+from flask import session
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+
+from hardsession import HardSession, current_session
+
+NAME = "__Host-Http-session"
+LOGOUTS = {
+    "hard.logout": lambda: HardSession().logout(),
+    "clear": lambda: session.clear(),
+    "pop everything": lambda: [session.pop(key) for key in list(session)],
+}
+
+
+@pytest.mark.parametrize("way", LOGOUTS)
+def test_browser_holds_nothing_after_logout(app, log_in, act, way):
+    """The logout's answer deletes the cookie, and the next request is anonymous."""
+    victim = log_in(app, user_id="ada", draft="Ada's")
+
+    act(victim, LOGOUTS[way])
+
+    assert victim.get_cookie(NAME) is None
+    assert act(victim, lambda: (dict(session), session.new)).value == ({}, True)
+
+
+def test_deletion_names_every_attribute(app, log_in, act):
+    """The deletion has the attributes of the cookie: without Secure a browser would keep a `__Host-` cookie."""
+    victim = log_in(app)
+
+    [deletion] = act(victim, lambda: HardSession().logout()).cookies
+
+    value, *attributes = deletion.split("; ")
+    assert value == f"{NAME}="
+    assert {"Max-Age=0", "Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(attributes)
+
+
+def test_identity_key_alone_takes_the_login_with_it(app, log_in, act):
+    """Where an application pops the user's key and leaves other data, that data goes on for nobody."""
+    victim = log_in(app, user_id="ada", theme="dark")
+    handle = act(victim, lambda: current_session.handle).value
+
+    act(victim, lambda: session.pop("user_id"))
+
+    after = act(victim, lambda: (dict(session), current_session.authenticated_at, current_session.handle)).value
+    assert after[:2] == ({"theme": "dark"}, None)
+    assert after[2] != handle
+
+
+def test_message_after_the_logout_revives_nothing(app, log_in, act):
+    """What is stored in the request of the logout begins a session that has nothing of the old one."""
+    victim = log_in(app, user_id="ada", draft="Ada's")
+    handle = act(victim, lambda: current_session.handle).value
+
+    act(victim, lambda: (HardSession().logout(), session.update(message="Goodbye")))
+
+    after = act(victim, lambda: (dict(session), current_session.authenticated_at, current_session.handle)).value
+    assert after[:2] == ({"message": "Goodbye"}, None)
+    assert after[2] != handle
+
+
+def test_remember_cookie_does_not_log_in_again(app, act):
+    """Logging out of Flask-Login forgets its remember cookie, also when the session itself is ended on top."""
+
+    class User(UserMixin):
+        id = "ada"
+
+    app.config["SECRET_KEY"] = "for Flask-Login's remember cookie"
+    LoginManager(app).user_loader(lambda _: User())
+    victim = app.test_client()
+    act(victim, lambda: login_user(User(), remember=True))
+
+    act(victim, lambda: (logout_user(), HardSession().logout()))
+
+    assert victim.get_cookie("remember_token") is None
+    assert act(victim, lambda: current_user.is_authenticated).value is False
