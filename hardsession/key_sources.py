@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from .crypto.keys import Key, KeyMaterial, KeyRing, Passphrase, RingKey
@@ -54,19 +55,27 @@ class FileKeys:
         """Raise ConfigError where the file cannot be used: there are no earlier keys to fall back on."""
         self._path = Path(path)
         self._on_failure = on_failure
+        self._lock = Lock()
         self._state = self._look()
         self._keys = FixedKeys(read_keys(self._path))
 
     def ring(self, now: int) -> KeyRing:
-        state = self._look()
-        if state != self._state:
-            self._state = state
+        if self._look() != self._state:
+            self._reload()
+        return self._keys.ring(now)
+
+    def _reload(self) -> None:
+        """Read the file again. Who comes meanwhile waits, and seals nothing under a key that was replaced."""
+        with self._lock:
+            state = self._look()
+            if state == self._state:
+                return
             try:
                 self._keys = FixedKeys(read_keys(self._path))
             except ConfigError as error:
                 for problem in error.problems:
                     self._on_failure(problem)
-        return self._keys.ring(now)
+            self._state = state
 
     def _look(self) -> tuple[int, int, int] | None:
         try:

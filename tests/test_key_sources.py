@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from flask import Flask, session
 
 from hardsession import ConfigError, HardSession, Key
+from hardsession.key_sources import FileKeys, read_keys
 
 NAME = "__Host-Http-session"
 OLD, NEW = Key.generate(), Key.generate()
@@ -297,3 +299,41 @@ def refusal(path):
     with pytest.raises(ConfigError) as caught:
         HardSession(app).ready()
     return caught.value
+
+
+def test_thread_that_comes_while_the_file_is_read_waits(tmp_path, monkeypatch):
+    """A change of the file is read once, and nobody seals under the keys from before it meanwhile."""
+    path, old, new = tmp_path / "keys", Key.generate(), Key.generate()
+    path.write_text(str(old.text))
+    source = FileKeys(path, lambda problem: pytest.fail(str(problem)))
+    path.write_text(f"{new.text}\n{old.text}")
+    reads, arrived, seen = [], threading.Event(), []
+
+    class Door:
+        """A lock that tells when the second one comes to it."""
+
+        lock = threading.Lock()
+
+        def __enter__(self):
+            if reads:
+                arrived.set()
+            self.lock.acquire()
+
+        def __exit__(self, *_):
+            self.lock.release()
+
+    def read(where):
+        reads.append(where)
+        second.start()
+        arrived.wait()
+        return read_keys(where)
+
+    source._lock = Door()
+    monkeypatch.setattr("hardsession.key_sources.read_keys", read)
+    second = threading.Thread(target=lambda: seen.append(source.ring(0).sealing.id.hex()))
+
+    seen.append(source.ring(0).sealing.id.hex())
+    second.join()
+
+    assert seen == [new.id, new.id]
+    assert len(reads) == 1
