@@ -184,7 +184,7 @@ def _next_record(parts: Parts, session: Session, loaded: Loaded, now: int) -> Re
     if record and payload == record.payload and session.header == record.header:
         due = active and policy.touch_due(record.header, session.timeouts, now)
         return Record(policy.touch(record.header, now), payload, record.format) if due else None
-    session.settle(payload_of(record, parts.serializers) if record else None, now)
+    session.settle(payload_of(record, parts.serializers) if record else {}, now)
     if session.header is None:
         return None
     header = policy.touch(session.header, now) if active else session.header

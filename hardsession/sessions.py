@@ -248,11 +248,11 @@ class Session(SessionMixin):
         self.header = loaded.record.header if loaded.record else None
         self.loaded = loaded
 
-    def settle(self, before: Mapping[str, Any] | None, now: int) -> None:
+    def settle(self, before: Mapping[str, Any], now: int) -> None:
         """Draw the conclusions from what the application wrote into its own keys.
 
         Args:
-            before: what was loaded; None for a session that begins with this request.
+            before: what was loaded.
         """
         if self.header is None:
             owner = identity.owner(self._data)
@@ -263,7 +263,7 @@ class Session(SessionMixin):
             # Logged in, and out again by the keys that the login left.
             if self._change(self._named_at_login) is identity.Change.LOGOUT:
                 self._compare(self.header, self._named_at_login, now)
-        elif before is not None:
+        else:
             self._compare(self.header, before, now)
 
     def _change(self, before: Mapping[str, Any]) -> identity.Change:

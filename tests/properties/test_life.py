@@ -194,25 +194,25 @@ class Visit:
         return "delete" if self.logged_out and self.token_came else None
 
     def _conclude(self, now: Cookie) -> None:
-        """What the keys alone say: who is gone, who came, who may do more. A call to log in has said the rest itself."""
-        before = self.known_as if self.logged_in or not self.before else self.before.data
-        changed = _people(self.data) != self.known_as
-        gone = changed and not _people(self.data)
-        if before and not self.data and (gone or (now.owner is None and not self.logged_in)):
-            self.clear()
-        elif gone:
+        """What the keys alone say: who is gone, who came, who may do more. A call to log in has said the rest."""
+        before = self.before.data if self.before else {}
+        if self.known_as and not _people(self.data):
             self.current = self._nobody(now)
             self.logged_out = True
+            if not self.data:
+                self.clear()
         elif self.logged_in:
             return
-        elif changed:
-            self._enter(now, before)
+        elif before and not self.data and now.owner is None:
+            self.clear()
+        elif _people(self.data) != self.known_as:
+            self._enter(now)
         elif any(before.get(key) != self.data.get(key) for key in PRIVILEGE):
             self.regenerate()
 
-    def _enter(self, now: Cookie, before: dict[str, Any]) -> None:
+    def _enter(self, now: Cookie) -> None:
         """Somebody is named by a key. Only a user's id tells whether he is another; nothing tells that he proved it."""
-        owner = _owner(self.data) if _owner(self.data) != _owner(before) else now.owner
+        owner = _owner(self.data) if _owner(self.data) != _owner(self.known_as) else now.owner
         if owner is not None and owner == now.owner:
             self.current = replace(now, authenticated=0, generation=now.generation + 1)
             return
