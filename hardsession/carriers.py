@@ -68,7 +68,7 @@ class CookieCarrier:
 
     def set(self, response: Response, token: str, *, now: int, expires_at: int | None = None) -> None:
         """Set the cookie: until `expires_at` in Unix seconds, or for the browser's session."""
-        lasting = "" if expires_at is None else f"; Expires={http_date(expires_at)}; Max-Age={expires_at - now}"
+        lasting = "" if expires_at is None else f"; Expires={http_date(expires_at)}; Max-Age={max(0, expires_at - now)}"
         _add(response, f"{self.name}={token}{lasting}{self._attributes}")
 
     def delete(self, response: Response) -> None:

@@ -66,6 +66,7 @@ class FileKeys:
 
     def _reload(self) -> None:
         """Read the file again. Who comes meanwhile waits, and seals nothing under a key that was replaced."""
+        problems: Sequence[Problem] = ()
         with self._lock:
             state = self._look()
             if state == self._state:
@@ -73,9 +74,10 @@ class FileKeys:
             try:
                 self._keys = FixedKeys(read_keys(self._path))
             except ConfigError as error:
-                for problem in error.problems:
-                    self._on_failure(problem)
+                problems = error.problems
             self._state = state
+        for problem in problems:  # without the lock: who is told may touch its session, and so come here again
+            self._on_failure(problem)
 
     def _look(self) -> tuple[int, int, int] | None:
         try:

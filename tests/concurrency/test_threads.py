@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from flask import copy_current_request_context, session
 
-from hardsession import Key, current_session, key_sources
+from hardsession import Key, current_session, key_sources, signals
 from hardsession.crypto.encoding import from_text
 from hardsession.interface import HardSessionInterface
 from hardsession.serializers import TaggedJSON
 
 PEOPLE = 20
 ROUNDS = 10
-PATIENCE = 20
+PATIENCE = 10
 """Seconds after which a thread that waits for others fails its test."""
 
 NAME = "__Host-Http-session"
@@ -327,3 +327,26 @@ class TestKeyFile:
         thief.set_cookie(NAME, stolen)
         assert act(thief, lambda: session.get("name")).value is None
         assert events[-1] == ("session_rejected", {"session": None, "reason": "unknown_key"})
+
+    def test_a_receiver_of_a_bad_file_may_touch_its_session(self, make_app, file):
+        """Who is told that the file is bad reads the session of that request, and no thread waits for him for ever."""
+        app = make_app(SESSION_SECRET_KEYS=None, SESSION_SECRET_KEYS_FILE=str(file))
+        app.extensions["act"] = lambda: session.update(visits=session.get("visits", 0) + 1)
+        client = app.test_client()
+        client.get("/")
+        seen = []
+
+        def receive(_sender, **_fields):
+            seen.append(dict(session))
+
+        signals.keys_refused.connect(receive, sender=app)
+        file.write_text("no key")
+        visitor = threading.Thread(target=client.get, args=("/",), daemon=True)
+        visitor.start()
+        visitor.join(PATIENCE)
+
+        assert not visitor.is_alive()
+        assert seen == [{"visits": 1}]
+        app.extensions["act"] = lambda: seen.append(dict(session))
+        client.get("/")
+        assert seen[1] == {"visits": 2}

@@ -31,8 +31,8 @@ from hardsession import HardSession, Key, current_session
 
 THOROUGH = int(os.environ.get("HARDSESSION_THOROUGH", "1"))
 LIVE = settings(
-    max_examples=60 * THOROUGH,
-    stateful_step_count=40,
+    max_examples=80 * THOROUGH,
+    stateful_step_count=50,
     derandomize=THOROUGH == 1,
     deadline=None,
     phases=list(Phase) if THOROUGH > 1 else [Phase.generate],
@@ -80,6 +80,7 @@ class Site:
     sliding: bool
     now: int = START
     lifetime: int = 2_678_400
+    permanent: bool = False
     keys: list[str] = field(default_factory=lambda: [Key.generate().text])
     handles: set[str] = field(default_factory=set)
 
@@ -116,7 +117,7 @@ class Visit:
         self.current: Cookie | None = self.before
         self.data: dict[str, Any] = deepcopy(self.before.data) if self.before else {}
         self.assigned: set[str] = set()
-        self.permanent = False
+        self.permanent = site.permanent
         self.touched = self.logged_in = self.logged_out = False
         self.known_as = _people(self.data)
 
@@ -161,8 +162,8 @@ class Visit:
     def clear(self) -> None:
         self.data.clear()
         self.current = None
-        self.permanent = self.logged_in = False
-        self.logged_out = True
+        self.permanent = self.site.permanent
+        self.logged_in, self.logged_out = False, True
 
     def empty(self) -> None:
         self.data.clear()
@@ -298,20 +299,24 @@ def compare(visit: Visit) -> None:
 
 
 USERS = st.sampled_from((1, "1", 2, "ada"))
+people = st.one_of(
+    st.tuples(st.just("login"), USERS, st.sampled_from((None, None, ("cart",)))),
+    st.tuples(st.just("put"), st.sampled_from(("user_id", "username")), USERS | st.none()),
+    st.tuples(st.just("drop"), st.sampled_from(("user_id", "username"))),
+    st.sampled_from((("logout",), ("clear",), ("empty",), ("regenerate",))),
+)
 deeds = st.one_of(
+    people,
+    people,
     st.just(("read",)),
     st.tuples(st.just("put"), st.sampled_from(("theme", "draft", "role", "_remember")), st.integers(0, 2)),
     st.just(("put", "cart", [])),
     st.tuples(st.just("nest"), st.integers(0, 2)),
     st.tuples(st.just("drop"), st.sampled_from(("theme", "draft", "cart", "role"))),
-    st.tuples(st.just("login"), USERS, st.sampled_from((None, None, ("cart",)))),
-    st.tuples(st.just("put"), st.sampled_from(("user_id", "username")), USERS | st.none()),
-    st.tuples(st.just("drop"), st.sampled_from(("user_id", "username"))),
-    st.sampled_from((("logout",), ("clear",), ("empty",), ("regenerate",))),
     st.tuples(st.just("stay"), st.booleans()),
     st.tuples(st.just("wait"), st.sampled_from((1, 60, 1800, 43200))),
 )
-views = st.lists(deeds, max_size=4)
+views = st.lists(deeds, max_size=5)
 
 
 class Life(RuleBasedStateMachine):
@@ -335,6 +340,11 @@ class Life(RuleBasedStateMachine):
     def visit(self, view):
         """A page."""
         self.jar = self.request(self.browser, self.jar, view)
+
+    @rule()
+    def read(self):
+        """A page that only reads: what it leaves behind is activity, if anything."""
+        self.jar = self.request(self.browser, self.jar, [("read",)])
 
     @rule(view=views)
     def poll(self, view):
@@ -364,13 +374,22 @@ class Life(RuleBasedStateMachine):
         self.move_to(self.site.now - seconds)
 
     @precondition(lambda self: self.jar is not None)
-    @rule(which=st.sampled_from(("idle", "absolute", "touch")), past=st.sampled_from((-1, 0, 1)))
-    def to_the_edge(self, which, past):
-        """Time passes up to the second before an edge, the edge, the second after."""
-        idle, absolute = self.site.limits(self.jar)
-        edge = {"idle": idle, "absolute": absolute, "touch": self.jar.seen + self.site.timeouts(self.jar.permanent)[2]}
-        if self.site.now < edge[which] + past < float("inf"):
-            self.move_to(edge[which] + past)
+    @rule(past=st.sampled_from((-1, 0, 1)))
+    def to_the_touch_interval(self, past):
+        """A page is read when activity is just about to be written down."""
+        self.read_at(self.jar.seen + self.site.timeouts(self.jar.permanent)[2] + past)
+
+    @precondition(lambda self: self.jar is not None)
+    @rule(past=st.sampled_from((-1, 0, 1)))
+    def to_the_idle_timeout(self, past):
+        """A page is read when the session was idle for just as long as it may be."""
+        self.read_at(self.site.limits(self.jar)[0] + past)
+
+    @precondition(lambda self: self.jar is not None)
+    @rule(past=st.sampled_from((-1, 0, 1)))
+    def to_the_absolute_timeout(self, past):
+        """A page is read when the session ends whatever happens."""
+        self.read_at(self.site.limits(self.jar)[1] + past)
 
     # The operator
 
@@ -473,6 +492,12 @@ class Life(RuleBasedStateMachine):
             return None
         return replace(cookie, handle=sealed.handle, generation=sealed.generation)
 
+    def read_at(self, moment: float) -> None:
+        """Read a page at a moment that is yet to come."""
+        if self.site.now <= moment < float("inf"):
+            self.move_to(moment)
+            self.read()
+
     def look_at(self, cookie: Cookie | None) -> Visit:
         """Open a cookie in a request of its own whose answer nobody keeps."""
         visit = Visit(self.site, cookie)
@@ -508,13 +533,16 @@ class Life(RuleBasedStateMachine):
     ("config", "site"),
     [
         ({}, {"idle": 1800, "absolute": 43200, "sliding": True}),
-        ({"SESSION_PROFILE": "high"}, {"idle": 300, "absolute": 14400, "sliding": True}),
+        (
+            {"SESSION_PROFILE": "high", "SESSION_PERMANENT": True},
+            {"idle": 300, "absolute": 14400, "sliding": True, "lifetime": 200, "permanent": True},
+        ),
         (
             {"SESSION_PROFILE": "aal1", "SESSION_REFRESH_EACH_REQUEST": False},
             {"idle": None, "absolute": 2_592_000, "sliding": False},
         ),
     ],
-    ids=["standard", "high", "aal1 without sliding"],
+    ids=["standard", "high and permanent", "aal1 without sliding"],
 )
 def test_life(make_app, act, tmp_path, caplog, config, site):
     """Whatever visitors, operator and attacker do, every session holds, says and lasts what the design promises."""
