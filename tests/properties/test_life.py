@@ -483,7 +483,7 @@ class Life(RuleBasedStateMachine):
             assert value == ""
             assert "Max-Age=0" in attributes
             return None
-        lasts = [f"Max-Age={self.site.limits(verdict)[1] - self.site.now}"] if verdict.permanent else []
+        lasts = [f"Max-Age={max(0, self.site.limits(verdict)[1] - self.site.now)}"] if verdict.permanent else []
         assert [text for text in attributes if text.startswith("Max-Age")] == lasts
         cookie = replace(verdict, text=value)
         sealed = self.look_at(cookie).current
