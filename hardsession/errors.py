@@ -5,6 +5,8 @@
     HardSessionError
     ├── ConfigError              settings that cannot work, all of them at once (also a ValueError)
     ├── SerializationError       a value in the session that cannot be stored (also a TypeError)
+    ├── StoreError               the store cannot answer; its cause is the driver's error
+    ├── ConflictError            a write that others kept changing the session under
     ├── SessionTooLargeError     a session that does not fit into a cookie
     └── TokenRefused             a token that is not ours; never leaves the interface
 """
@@ -54,6 +56,14 @@ class SerializationError(HardSessionError, TypeError):
 
     def __str__(self) -> str:
         return "session" + "".join(f"[{key!r}]" for key in self.path) + f" {self.fault}"
+
+
+class StoreError(HardSessionError):
+    """The store cannot answer. `__cause__` is the driver's error."""
+
+
+class ConflictError(HardSessionError):
+    """A session could not be saved, because other requests kept changing it or `SESSION_CONFLICT` is "raise"."""
 
 
 class SessionTooLargeError(HardSessionError):

@@ -21,21 +21,15 @@ _untested: set[str] = set()
 
 @pytest.fixture(scope="session")
 def untested() -> Callable[[str], NoReturn]:
-    """Say what cannot be tested on this machine: for continuous integration that is a failure, elsewhere a skip."""
+    """Skip a test for want of something, which the last line of the run names; continuous integration fails instead."""
 
-    def say(what: str) -> NoReturn:
+    def skip(what: str) -> NoReturn:
         if os.environ.get("CI"):
-            pytest.fail(f"not testable here: {what}")
+            pytest.fail(f"cannot be tested here: {what}", pytrace=False)
         _untested.add(what)
-        pytest.skip(what)
+        pytest.skip(f"not tested: {what}")
 
-    return say
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say in one line what was not tested, and how to have it tested."""
-    if _untested:
-        terminalreporter.write_line(f"not tested: {'; '.join(sorted(_untested))}", yellow=True)
+    return skip
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +39,12 @@ def vectors(untested: Callable[[str], NoReturn]) -> Path:
     if not folder or not Path(folder).is_dir():
         untested("Wycheproof's vectors (HARDSESSION_VECTORS names their folder)")
     return Path(folder)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say in one line what was not tested, and how to have it tested."""
+    if _untested:
+        terminalreporter.write_line(f"not tested: {'; '.join(sorted(_untested))}", yellow=True)
 
 
 @pytest.fixture

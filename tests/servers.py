@@ -1,0 +1,167 @@
+"""Real servers for the tests: each in a folder of its own, on a free port of 127.0.0.1, gone when the tests are over.
+
+A server's class says how it is called, how it is started, and how to tell that it is this very process which answers:
+a port that accepts may be anybody's. Start servers from the main thread, since they end with the thread that did.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn, Self
+
+import mirakuru.base
+import port_for
+import pytest
+
+# It ends processes by a part of their number, which may be that of another run of the tests.
+atexit.unregister(mirakuru.base.cleanup_subprocesses)
+
+
+class Server(ABC):
+    """A server of our own. `options` go to its command line."""
+
+    program: ClassVar[str]
+    """Its command, and the package of Debian that has it."""
+
+    package: ClassVar[str]
+
+    stop_signal: ClassVar[int] = signal.SIGKILL
+    """What ends it fastest; all that it knows is gone afterwards, or may be."""
+
+    def __init__(self, *options: str) -> None:
+        self.options = options
+        self.folder = Path(tempfile.mkdtemp(prefix="hardsession-", dir="/tmp"))  # short, and others may enter /tmp
+        self.port: int = port_for.get_port(None)
+        self._process: _Process | None = None
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """What starts it in the foreground."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Whether it is this server that answers. Whatever it raises means: not yet."""
+
+    @property
+    def pid(self) -> int:
+        """The process that runs."""
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and come back when it answers."""
+        with self.folder.joinpath("log").open("ab") as log:
+            self._process = _Process(self, log)
+            try:
+                self._process.start()
+            except mirakuru.exceptions.ExecutorError as error:
+                said = self.folder.joinpath("log").read_text("utf-8", "replace")[-4000:]
+                raise RuntimeError(f"{self.program} did not start. It said:\n{said}") from error
+
+    def stop(self) -> None:
+        """End it. It can be started again, at the same address."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def freeze(self) -> None:
+        """Halt it: connections stay, and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """End it, and leave nothing behind."""
+        self.stop()
+        shutil.rmtree(self.folder)
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, untested: Callable[[str], NoReturn], *options: str) -> Iterator[Self]:
+        """One that runs; where it is not installed, the test is skipped, or fails for continuous integration."""
+        if shutil.which(cls.program) is None:
+            untested(f"{cls.__name__} (`make servers`, or install the package {cls.package})")
+        server = cls(*options)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.close()
+
+
+class _Process(mirakuru.base.Executor):
+    """mirakuru's, with its output in a file: a pipe that nobody reads holds the server up when it is full."""
+
+    def __init__(self, server: Server, log: Any) -> None:
+        super().__init__(
+            [*_ends_with_us(), *server.command(), *server.options],
+            cwd=str(server.folder),
+            timeout=30,
+            sleep=0.02,
+            stop_signal=server.stop_signal,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        self._server = server
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None, "the server is not running"
+        return self.process.pid
+
+    def pre_start_check(self) -> bool:
+        return False
+
+    def after_start_check(self) -> bool:
+        with contextlib.suppress(Exception):
+            return self._server.answers()
+        return False
+
+
+class Redis(Server):
+    """Redis, which keeps nothing on the disk."""
+
+    program = package = "redis-server"
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        return [self.program, *where, "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]
+
+    def answers(self) -> bool:
+        with self.client() as client:
+            return bool(client.info("server")["process_id"] == self.pid)
+
+    def client(self, **options: Any) -> Any:
+        """A client that does not try again."""
+        import redis
+
+        options = {"socket_timeout": 1, "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0)} | options
+        return redis.Redis.from_url(self.url, **options)
+
+
+@pytest.fixture(scope="session")
+def redis_server(untested: Callable[[str], NoReturn]) -> Iterator[Redis]:
+    """A Redis for all tests that do it no harm."""
+    with Redis.running(untested) as server:
+        yield server
+
+
+def _ends_with_us() -> list[str]:
+    """What has the kernel end a server even when the tests are killed."""
+    return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
