@@ -1,18 +1,27 @@
 """Encrypted, expiring sessions for Flask."""
 
 from .crypto.keys import Key, Passphrase
-from .errors import ConfigError, HardSessionError, SerializationError, SessionTooLargeError
+from .errors import (
+    ConfigError,
+    ConflictError,
+    HardSessionError,
+    SerializationError,
+    SessionTooLargeError,
+    StoreError,
+)
 from .extension import HardSession, current_session
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConfigError",
+    "ConflictError",
     "HardSession",
     "HardSessionError",
     "Key",
     "Passphrase",
     "SerializationError",
     "SessionTooLargeError",
+    "StoreError",
     "current_session",
 ]

@@ -23,7 +23,15 @@ LIMIT = 10
 """Lines a minute for each kind of event that can come at any rate, most of them at a client's will."""
 
 _log = logging.getLogger("hardsession.audit")
-_LIMITED = (signals.session_rejected, signals.session_expired, signals.session_too_large, signals.keys_refused)
+_LIMITED = (
+    signals.session_rejected,
+    signals.session_expired,
+    signals.session_use_after_end,
+    signals.session_too_large,
+    signals.keys_refused,
+    signals.write_refused,
+    signals.store_failed,
+)
 
 
 class Audit:

@@ -113,13 +113,14 @@ def _app_id(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _copied_cookies(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001 - true of every cookie-mode configuration
-    yield Finding(
-        "HS011",
-        Severity.WARNING,
-        "Sessions live in the cookie alone: a logout deletes it, and a copy made before works until a timeout.",
-        "Keep the timeouts short.",
-    )
+def _copied_cookies(settings: Settings) -> Iterator[Finding]:
+    if settings.store is None:
+        yield Finding(
+            "HS011",
+            Severity.WARNING,
+            "Sessions live in the cookie alone: a logout deletes it, and a copy made before works until a timeout.",
+            "Keep the timeouts short, or keep sessions on the server with SESSION_TYPE.",
+        )
 
 
 def _compression(settings: Settings) -> Iterator[Finding]:

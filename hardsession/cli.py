@@ -20,7 +20,7 @@ from .checks import Finding, Severity
 from .crypto.encoding import from_text
 from .crypto.keys import Key
 from .crypto.seal import MAGIC, OVERHEAD, Purpose
-from .errors import ConfigError, TokenRefused
+from .errors import ConfigError, StoreError, TokenRefused
 from .extension import read_settings
 from .interface import HardSessionInterface, payload_of
 from .record import Header
@@ -90,9 +90,15 @@ def inspect(info: ScriptInfo, show_payload: bool) -> None:
     if parts is None:
         raise click.ClickException("The application has no key. Set SESSION_SECRET_KEYS.")
     try:
-        record = parts.mode.open(token, parts.ring(int(time.time())))
+        now = int(time.time())
+        opened = parts.mode.open(token, parts.ring(now), now)
     except TokenRefused as refused:
         raise click.ClickException(f"It does not open with this application's keys and settings: {refused}.") from None
+    except StoreError as outage:
+        raise click.ClickException(str(outage)) from None
+    if opened.record is None:
+        raise click.ClickException(f"The session that it names is over: {opened.ended}.")
+    record = opened.record
     _print(_described(record.header))
     if show_payload:
         try:

@@ -9,18 +9,20 @@ from weakref import ref
 
 from flask import Flask, current_app, session
 
-from . import signals
+from . import signals, stores
 from .audit import Audit
 from .contrib import flask_login
+from .errors import ConfigError, Problem
 from .interface import HardSessionInterface, Parts
 from .key_sources import FileKeys, FixedKeys
 from .modes.cookie import CookieMode
+from .modes.server_side import ServerSideMode
 from .record import PayloadFormat
 from .sessions import Rules, Session
 from .settings import Settings, Watch
 
 if TYPE_CHECKING:
-    from .errors import Problem
+    from .modes import Mode
     from .serializers import Serializer, Serializers
 
 T = TypeVar("T")
@@ -104,7 +106,7 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
     settings = read_settings(app)
     if settings is None:
         return None
-    keys = _keys(app, settings)
+    keys, mode = _keys(app, settings), _mode(settings)
     settings.write_back(app.config)
     _log_what_is_weak(settings)
     Audit(settings.app_id).listen(app)
@@ -119,12 +121,7 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
         formats[chosen] = settings.serializer
     return Parts(
         carrier=settings.cookie,
-        mode=CookieMode(
-            app_id=settings.app_id,
-            carrier=settings.cookie.binding,
-            compress=settings.compress,
-            pad_to=settings.pad_to,
-        ),
+        mode=mode,
         ring=keys.ring,
         rules=Rules(
             settings.timeouts,
@@ -139,6 +136,8 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
         format=chosen,
         passive_endpoints=settings.passive_endpoints,
         keep_oversize=settings.keep_oversize,
+        refuses_conflicts=settings.refuses_conflicts,
+        anonymous_in_outage=settings.anonymous_in_outage,
         watch=Watch(app.config),
     )
 
@@ -153,6 +152,20 @@ def _keys(app: Flask, settings: Settings) -> FixedKeys | FileKeys:
         signals.keys_refused.send(sender(), session=None, reason=problem.fault)
 
     return FileKeys(settings.keys_file, refuse)
+
+
+def _mode(settings: Settings) -> Mode:
+    app_id, carrier, compress, pad_to = settings.app_id, settings.cookie.binding, settings.compress, settings.pad_to
+    spec = settings.store
+    if spec is None:
+        return CookieMode(app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to)
+    try:
+        store = spec.store or stores.build(spec.name, spec.options)
+    except (ImportError, ValueError) as error:
+        raise ConfigError([Problem("SESSION_TYPE", f"{error}.", "Then start again.")]) from error
+    return ServerSideMode(
+        store, key_prefix=settings.key_prefix, app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to
+    )
 
 
 def _log_what_is_weak(settings: Settings) -> None:

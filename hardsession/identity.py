@@ -34,21 +34,21 @@ def change(
     before: Mapping[str, Any], after: Mapping[str, Any], *, identity: Sequence[str], privilege: Sequence[str]
 ) -> Change:
     """Compare the named keys of what was loaded with those of what is to be saved."""
-    who, who_now = ([_known(data, key) for key in identity] for data in (before, after))
+    who, who_now = _known(before, identity), _known(after, identity)
     if who != who_now:
-        return Change.LOGOUT if all(name is None for name in who_now) else Change.IDENTITY
-    changed = any(before.get(key, _MISSING) != after.get(key, _MISSING) for key in privilege)
-    return Change.PRIVILEGE if changed else Change.NONE
+        return Change.LOGOUT if who_now.count(None) == len(who_now) else Change.IDENTITY
+    rights, rights_now = ([data.get(key, _MISSING) for key in privilege] for data in (before, after))
+    return Change.PRIVILEGE if rights != rights_now else Change.NONE
+
+
+def somebody(data: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    """Whether any of the keys names anybody."""
+    return any(name is not None for name in _known(data, keys))
 
 
 def owner(data: Mapping[str, Any]) -> str | None:
     """The user's id as text. Other keys are never taken for one."""
-    return next((user_id(data[key]) for key in OWNER_KEYS if _known(data, key) is not None), None)
-
-
-def somebody(data: Mapping[str, Any], keys: Sequence[str]) -> bool:
-    """Whether any of these keys names somebody."""
-    return any(_known(data, key) is not None for key in keys)
+    return next((user_id(name) for name in _known(data, OWNER_KEYS) if name is not None), None)
 
 
 def user_id(value: object) -> str:
@@ -63,10 +63,9 @@ def user_id(value: object) -> str:
     return text
 
 
-def _known(data: Mapping[str, Any], key: str) -> Any:
-    """Whom a key names. Zero is a user's id; False and the empty text are nobody's, as if the key were not there."""
-    value = data.get(key)
-    return None if value is False or value == "" else value
+def _known(data: Mapping[str, Any], keys: Sequence[str]) -> list[Any]:
+    """Whom each key names. Zero is a user's id; False and the empty text are nobody's, as if the key were not there."""
+    return [None if (name := data.get(key)) is False or name == "" else name for key in keys]
 
 
 _MISSING = object()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ from flask.sessions import SecureCookieSessionInterface
 
 from . import policy, signals
 from .carriers import MAX_COOKIE_SIZE, CookieCarrier, host_of
-from .errors import Refusal, SessionTooLargeError, TokenRefused
-from .modes.cookie import CookieMode
+from .errors import ConflictError, Refusal, SessionTooLargeError, StoreError, TokenRefused
+from .merge import merge
+from .modes import Change, Mode, Opened
 from .record import PayloadFormat, Record
 from .serializers import Serializer, Serializers
 from .sessions import Loaded, Rules, Session
@@ -37,13 +38,15 @@ class Parts:
     """What the interface works with: built from the settings once, when the first request comes."""
 
     carrier: CookieCarrier
-    mode: CookieMode
+    mode: Mode
     ring: Callable[[int], KeyRing]
     rules: Rules
     serializers: Mapping[PayloadFormat, Serializer]
     format: PayloadFormat
     passive_endpoints: frozenset[str]
     keep_oversize: bool
+    refuses_conflicts: bool
+    anonymous_in_outage: bool
     watch: Callable[[], None]
     """Looks whether a setting was changed too late."""
 
@@ -79,14 +82,14 @@ class HardSessionInterface(SecureCookieSessionInterface):
         if not isinstance(session, Session) or session.loaded is None or self._parts is None:
             return  # no session at all after a failed start, or nobody touched it
         if session.accessed:
-            response.vary.add("Cookie")
+            _vary(response)
         if session.failed:  # Flask calls again for the page of the error that saving raised
             self._finish_logout(app, self._parts, session, session.loaded, response)
             return
         try:
             self._save(app, self._parts, session, session.loaded, response)
-        except BaseException:
-            session.failed = True
+        except BaseException as error:
+            session.failed = error
             raise
 
     def regenerate(self, session: Session) -> None:
@@ -109,29 +112,45 @@ class HardSessionInterface(SecureCookieSessionInterface):
         session.fill(loaded)
         if loaded.refused:
             signals.session_rejected.send(app, session=None, reason=loaded.refused.value)
-        if loaded.ended:
-            signals.session_expired.send(app, session=loaded.log_name, reason=loaded.ended.value)
+        elif loaded.log_name:
+            signals.session_expired.send(app, session=loaded.log_name, reason=loaded.ended)
+        elif loaded.ended:
+            signals.session_use_after_end.send(app, session=None, reason=loaded.ended)
 
     def _save(self, app: Flask, parts: Parts, session: Session, loaded: Loaded, response: Response) -> None:
         now = int(time.time())
         if loaded.refused is Refusal.DUPLICATE:
             parts.carrier.expire_pair(session.request, response)
-        record = _next_record(parts, session, loaded, now)
-        token = record and parts.mode.seal(record, parts.ring(now))
-        if record and token and _fits(app, parts, session, token):
-            expires_at = policy.limits(record.header, session.timeouts)[1] if record.header.permanent else None
-            parts.carrier.set(response, token, now=now, expires_at=expires_at)
+        contested: list[str] = []
+        change = _change(parts, session, loaded, contested, now)
+        if change is None:
+            return
+        if loaded.outage:
+            raise loaded.outage
+        saved = parts.mode.save(change, parts.ring(now), now)
+        if saved.refused:
+            signals.write_refused.send(app, session=_log_name(loaded.record))
+        elif contested:
+            signals.write_merged.send(app, session=_log_name(loaded.record), keys=sorted(set(contested)))
+        if saved.record and saved.token and _fits(app, parts, session, saved.token):
+            header = saved.record.header
+            expires_at = policy.limits(header, session.timeouts)[1] if header.permanent else None
+            parts.carrier.set(response, saved.token, now=now, expires_at=expires_at)
             self._warn_of_plain_http(parts, session.request)
-        else:
-            record = None
-            if session.logged_out and loaded.token_came:
+            _announce(app, session, loaded.record, saved.record)
+        elif change.ends:
+            if loaded.token_came:
                 parts.carrier.delete(response)
-        _announce(app, session, loaded.record, record)
+            _announce(app, session, loaded.record, None)
 
     def _finish_logout(self, app: Flask, parts: Parts, session: Session, loaded: Loaded, response: Response) -> None:
-        """A logout counts though what was stored after it could not be saved."""
-        if session.logged_out and loaded.token_came:
-            parts.carrier.delete(response)
+        """A logout counts though what was stored after it could not be saved, unless the store is what failed."""
+        if session.logged_out and not isinstance(session.failed, StoreError | ConflictError):
+            session.failed = StoreError("This was tried before.")
+            now = int(time.time())
+            parts.mode.save(_ended(loaded), parts.ring(now), now)
+            if loaded.token_came:
+                parts.carrier.delete(response)
             _announce(app, session, loaded.record, None)
 
     def _warn_of_plain_http(self, parts: Parts, request: Request) -> None:
@@ -146,21 +165,37 @@ class HardSessionInterface(SecureCookieSessionInterface):
         )
 
 
+def _vary(response: Response) -> None:
+    """Say that the answer depends on the cookie. Most answers vary by nothing else, and are spared the parsing."""
+    if "Vary" in response.headers:
+        response.vary.add("Cookie")
+    else:
+        response.headers["Vary"] = "Cookie"
+
+
 def _read(app: Flask, parts: Parts, request: Request, now: int) -> Loaded:
     """What the request's token comes to, in the order of the token format's section on reading."""
     lifetime = int(app.permanent_session_lifetime.total_seconds())
+    gone = Opened()
     try:
         token = parts.carrier.read(request)
         if token is None:
-            return Loaded(lifetime)
-        record = parts.mode.open(token, parts.ring(now))
-        header = record.header
-        timeouts = parts.rules.timeouts_for(permanent=header.permanent, lifetime=lifetime)
-        if ended := policy.over(header, timeouts, now):
-            return Loaded(lifetime, token_came=True, ended=ended, log_name=header.lineage.log_name)
-        return Loaded(lifetime, record, payload_of(record, parts.serializers), token_came=True)
+            return Loaded(lifetime, now, gone)
+        opened = parts.mode.open(token, parts.ring(now), now)
+        record, gone = opened.record, Opened(row=opened.row)
+        if record is None:
+            return Loaded(lifetime, now, opened, token_came=True, ended=opened.ended, refused=opened.refused)
+        timeouts = parts.rules.timeouts_for(permanent=record.header.permanent, lifetime=lifetime)
+        if ended := policy.over(record.header, timeouts, now):
+            return Loaded(lifetime, now, gone, token_came=True, ended=ended.value, log_name=_log_name(record))
+        return Loaded(lifetime, now, opened, payload_of(record, parts.serializers), token_came=True)
     except TokenRefused as refused:
-        return Loaded(lifetime, token_came=True, refused=refused.reason)
+        return Loaded(lifetime, now, gone, token_came=True, refused=refused.reason)
+    except StoreError as outage:
+        signals.store_failed.send(app, session=None)
+        if not parts.anonymous_in_outage:
+            raise
+        return Loaded(lifetime, now, gone, token_came=True, outage=outage)
 
 
 def payload_of(record: Record, serializers: Mapping[PayloadFormat, Serializer]) -> dict[str, Any]:
@@ -174,21 +209,55 @@ def payload_of(record: Record, serializers: Mapping[PayloadFormat, Serializer]) 
         raise TokenRefused(Refusal.PAYLOAD) from None
 
 
-def _next_record(parts: Parts, session: Session, loaded: Loaded, now: int) -> Record | None:
-    """What is to be sealed: None where nothing is."""
+def _change(parts: Parts, session: Session, loaded: Loaded, contested: list[str], now: int) -> Change | None:
+    """What the request made of its session; None: nothing.
+
+    Keys that another request changed too end up in `contested`.
+    """
     if session.header is None and not session:
-        return None
+        return _ended(loaded) if session.logged_out else None
     record, dumps = loaded.record, parts.serializers[parts.format].dumps
     active = session.request.endpoint not in parts.passive_endpoints
     payload = dumps(session.data)
     if record and payload == record.payload and session.header == record.header:
-        due = active and policy.touch_due(record.header, session.timeouts, now)
-        return Record(policy.touch(record.header, now), payload, record.format) if due else None
-    session.settle(payload_of(record, parts.serializers) if record else {}, now)
+        if not active or not policy.touch_due(record.header, session.timeouts, now):
+            return None
+        touched = Record(policy.touch(record.header, now), payload, record.format)
+        return Change(loaded.opened, touched, touch=True, began=loaded.began)
+    before = payload_of(record, parts.serializers) if record else {}
+    session.settle(before, now)
     if session.header is None:
-        return None
+        return _ended(loaded)
     header = policy.touch(session.header, now) if active else session.header
-    return Record(header, dumps(session.data), parts.format)
+    new_id = record is not None and _id(header) != _id(record.header) and (session.continues or session.logs_in)
+    ends = session.logged_out and not session.logs_in
+
+    def rebase(theirs: Record) -> Record:
+        base, stored = session.inherited(before), session.inherited(payload_of(theirs, parts.serializers))
+        data, both = merge(base, session.data, stored, stored_wins=session.rules.privilege_keys)
+        if both and parts.refuses_conflicts and not ends:
+            raise ConflictError(
+                "Another request changed the same keys meanwhile. Read the session again, and try again."
+            )
+        contested.extend(both)
+        changed = record is not None and header.permanent != record.header.permanent
+        mine = header if changed else replace(header, permanent=theirs.header.permanent)
+        joined = mine if new_id else policy.touch(replace(theirs.header, permanent=mine.permanent), header.seen_at)
+        return Record(joined, dumps(data), parts.format)
+
+    return Change(
+        loaded.opened,
+        Record(header, dumps(session.data), parts.format),
+        new_id=new_id,
+        ends=ends,
+        logs_in=session.logs_in,
+        began=loaded.began,
+        rebase=rebase,
+    )
+
+
+def _ended(loaded: Loaded) -> Change:
+    return Change(loaded.opened, None, ends=True, began=loaded.began)
 
 
 def _fits(app: Flask, parts: Parts, session: Session, token: str) -> bool:
@@ -198,8 +267,8 @@ def _fits(app: Flask, parts: Parts, session: Session, token: str) -> bool:
     dumps = parts.serializers[parts.format].dumps
     sizes = {str(key): len(dumps({key: value})) for key, value in session.items()}
     error = SessionTooLargeError(size, MAX_COOKIE_SIZE, dict(sorted(sizes.items(), key=lambda s: -s[1])[:3]))
-    lineage = session.header and session.header.lineage
-    signals.session_too_large.send(app, session=lineage and lineage.log_name, size=size, kept=parts.keep_oversize)
+    name = _log_name(session.loaded.record if session.loaded else None)
+    signals.session_too_large.send(app, session=name, size=size, kept=parts.keep_oversize)
     if not parts.keep_oversize:
         raise error
     _log.error("%s The old cookie stays.", error)
@@ -220,6 +289,10 @@ def _announce(app: Flask, session: Session, before: Record | None, after: Record
 def _is_loopback(host: str) -> bool:
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     return name in ("localhost", "[::1]") or name.startswith("127.") or name.endswith(".localhost")
+
+
+def _log_name(record: Record | None) -> str | None:
+    return record.header.lineage.log_name if record else None
 
 
 def _id(header: Header) -> tuple[bytes, int]:

@@ -194,6 +194,7 @@ class EndReason(IntEnum):
     REGENERATED = 4
     CLONED = 5
     EXPIRED = 6
+    LOGGED_IN = 7
 
 
 @dataclass(frozen=True, slots=True)

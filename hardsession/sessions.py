@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from threading import RLock
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from flask.sessions import SessionMixin
 
 from . import identity, policy
+from .errors import HardSessionError
 
 if TYPE_CHECKING:
     from flask import Request
 
-    from .errors import Refusal
-    from .policy import Timeout, Timeouts
+    from .errors import Refusal, StoreError
+    from .modes import Opened
+    from .policy import Timeouts
     from .record import Header, Record
 
 
@@ -47,12 +49,19 @@ class Loaded:
     """What a request's token came to. Without a record the session starts empty, and the rest says why."""
 
     lifetime: int
-    record: Record | None = None
+    began: int
+    opened: Opened
     data: dict[str, Any] = field(default_factory=dict, repr=False)
     token_came: bool = False
     refused: Refusal | None = None
-    ended: Timeout | None = None
+    ended: str | None = None
     log_name: str | None = None
+    outage: StoreError | None = None
+
+    @property
+    def record(self) -> Record | None:
+        """The session that lives, if one does."""
+        return self.opened.record
 
 
 class Session(SessionMixin):
@@ -71,14 +80,17 @@ class Session(SessionMixin):
         self.loaded: Loaded | None = None
         self.header: Header | None = None
         self.logged_out: bool = False
-        self.failed = False
+        self.failed: BaseException | None = None
         self.modified: bool = False
         self._load = load
         self._lock = RLock()
         self._accessed = False
         self._permanent = rules.permanent
-        self._authenticated = False
         self._named_at_login: dict[str, Any] = {}
+        self._cleared = False
+        self._failure: BaseException | None = None
+        self.logs_in = False
+        self._admitted: list[Callable[[str], bool]] = []
         self._written: set[str] = set()
         self._data: dict[str, Any] = {}
 
@@ -115,8 +127,10 @@ class Session(SessionMixin):
         self.header = None
         self.logged_out = True
         self.modified = True
+        self._cleared = True
+        self._admitted.append(_nothing)
         self._permanent = self.rules.permanent
-        self._authenticated = False
+        self.logs_in = False
 
     # What the view asks of it
 
@@ -136,7 +150,7 @@ class Session(SessionMixin):
         self.header = policy.authenticate(
             self.header, self.rules.timeouts, _now(), owner=owner, method=method, permanent=self.permanent
         )
-        self._authenticated = True
+        self.logs_in = True
         self._named_at_login = {key: self._data[key] for key in self.rules.identity_keys if key in self._data}
 
     def logout(self) -> None:
@@ -148,15 +162,15 @@ class Session(SessionMixin):
 
     def regenerate(self) -> None:
         """Give this session a new id, for instance when its user gains a right. Data and clocks stay."""
-        self._open()
-        if self.header:
-            self.header = policy.regenerate(self.header, _now())
+        if self._header:
+            self.header = policy.regenerate(self._header, _now())
+        elif self.loaded and self.loaded.outage:
+            raise self.loaded.outage
 
     def doubt(self) -> None:
         """Take away freshness: something says that this may not be who logged in."""
-        self._open()
-        if self.header and self.header.authenticated_at:
-            self.header = policy.demote(self.header, _now())
+        if self._header and self._header.authenticated_at:
+            self.header = policy.demote(self._header, _now())
 
     @property
     def permanent(self) -> bool:
@@ -208,7 +222,10 @@ class Session(SessionMixin):
 
     @property
     def ended(self) -> str | None:
-        """Why the session that this request brought is over: "idle_timeout", "absolute_timeout", or None."""
+        """Why the session that this request brought is over, or None: "idle_timeout", "absolute_timeout", "logged_out".
+
+        Other requests end one as "regenerated" when they log in, and a store as "expired" when it holds it no more.
+        """
         self._open()
         return self.loaded.ended if self.loaded else None
 
@@ -248,6 +265,11 @@ class Session(SessionMixin):
         self.header = loaded.record.header if loaded.record else None
         self.loaded = loaded
 
+    @property
+    def continues(self) -> bool:
+        """Whether what is saved goes on from what was loaded, rather than beginning after its end."""
+        return not self._cleared
+
     def settle(self, before: Mapping[str, Any], now: int) -> None:
         """Draw the conclusions from what the application wrote into its own keys.
 
@@ -255,13 +277,19 @@ class Session(SessionMixin):
             before: what was loaded.
         """
         if self.header is None:
-            owner = identity.owner(self._data)
+            self.logs_in = identity.somebody(self._data, self.rules.identity_keys)
             self.header = policy.authenticate(
-                None, self.rules.timeouts, now, owner=owner, method=None, permanent=self._permanent
+                None,
+                self.rules.timeouts,
+                now,
+                owner=identity.owner(self._data),
+                method=None,
+                permanent=self._permanent,
             )
-        elif self._authenticated:
+        elif self.logs_in:
             # Logged in, and out again by the keys that the login left.
             if self._change(self._named_at_login) is identity.Change.LOGOUT:
+                self.logs_in = False
                 self._compare(self.header, self._named_at_login, now)
         else:
             self._compare(self.header, before, now)
@@ -298,23 +326,26 @@ class Session(SessionMixin):
             self.header = policy.deauthenticate(header, now)
         else:
             self._become(owner)
+            self.logs_in = True
             self.header = policy.authenticate(
                 header, self.rules.timeouts, now, owner=owner, method=None, permanent=header.permanent
             )
 
+    def inherited(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What of the data that stood there before may reach the one whom this session belongs to now."""
+        return {key: value for key, value in data.items() if all(admits(key) for admits in self._admitted)}
+
     def _become(self, owner: str | None, *, keep: Iterable[str] | None = None) -> None:
         """Leave behind what must not reach the owner: what this request assigned is his, the rest was there before."""
         before = self._header.metadata.owner if self._header else None
-        inherited = self.data.keys() - self._written
         if keep is not None:
-            inherited -= set(keep)
+            self._admitted.append(frozenset(keep).__contains__)
         elif before is None:
-            # Whoever planted an anonymous cookie knows the token in it, and would forge requests with it after the
-            # login.
-            inherited &= set() if self.rules.unplantable else {"csrf_token", self.rules.csrf_key}
-        elif before == owner:
-            return
-        for key in inherited:
+            # Whoever planted an anonymous cookie knows the token in it, and would forge requests with it later.
+            self._admitted.append(_all_but(() if self.rules.unplantable else ("csrf_token", self.rules.csrf_key)))
+        elif before != owner:
+            self._admitted.append(_nothing)
+        for key in self.data.keys() - self._written - self.inherited(self.data).keys():
             del self._data[key]
 
     @property
@@ -323,11 +354,28 @@ class Session(SessionMixin):
         return self.header
 
     def _open(self) -> None:
-        """Load first, mark loaded last, under a lock: a copied request context shares this object between threads."""
+        """Load first, mark loaded last, under a lock: a copied request context shares this object between threads.
+
+        What failed once fails at once the second time: the page for the error may want the session too.
+        """
         if self.loaded is None:
             with self._lock:
+                if self._failure:
+                    raise self._failure
                 if self.loaded is None:
-                    self._load(self)
+                    try:
+                        self._load(self)
+                    except HardSessionError as failure:
+                        self._failure = failure
+                        raise
+
+
+def _all_but(keys: Collection[str]) -> Callable[[str], bool]:
+    return lambda key: key not in keys
+
+
+def _nothing(_key: str) -> bool:
+    return False
 
 
 def _moment(seconds: int) -> datetime | None:

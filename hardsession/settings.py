@@ -20,6 +20,7 @@ from .errors import ConfigError, Problem
 from .key_sources import FILE_SETTING, MIN_KEY_BYTES, parse_key, read_keys, weakness
 from .policy import PROFILES, Timeouts
 from .serializers import Serializer
+from .stores import SCHEMES, STORES, Options, Store
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ SETTINGS = frozenset(
         "SESSION_ALLOW_PLAIN_HTTP",
         "SESSION_APP_ID",
         "SESSION_COMPRESS",
+        "SESSION_CONFLICT",
         "SESSION_COOKIE_DOMAIN",
         "SESSION_COOKIE_HTTPONLY",
         "SESSION_COOKIE_NAME",
@@ -37,19 +39,32 @@ SETTINGS = frozenset(
         "SESSION_COOKIE_PATH",
         "SESSION_COOKIE_SAMESITE",
         "SESSION_COOKIE_SECURE",
+        "SESSION_CREATE_TABLES",
+        "SESSION_FILE_DIR",
+        "SESSION_FILE_MODE",
+        "SESSION_FILE_THRESHOLD",
         "SESSION_IDENTITY_KEYS",
         "SESSION_IDLE_TIMEOUT",
+        "SESSION_KEY_PREFIX",
         "SESSION_PAD_TO",
         "SESSION_PASSIVE_ENDPOINTS",
         "SESSION_PERMANENT",
         "SESSION_PRIVILEGE_KEYS",
         "SESSION_PROFILE",
         "SESSION_PROTECTION",  # Flask-Login's
+        "SESSION_REDIS",
+        "SESSION_REDIS_WAIT",
         "SESSION_REFRESH_EACH_REQUEST",
         "SESSION_SECRET_KEYS",
         "SESSION_SECRET_KEYS_FILE",
         "SESSION_SERIALIZATION_FORMAT",
         "SESSION_SERIALIZER",
+        "SESSION_SQLALCHEMY",
+        "SESSION_SQLALCHEMY_SCHEMA",
+        "SESSION_SQLALCHEMY_TABLE",
+        "SESSION_STORE",
+        "SESSION_STORE_OUTAGE",
+        "SESSION_STORE_TIMEOUT",
         "SESSION_TOUCH_INTERVAL",
         "SESSION_TYPE",
     }
@@ -63,11 +78,20 @@ MIN_SECRET_KEY_BYTES = 16
 DEFAULT_APP_ID = "app"
 FLASK_COOKIE_NAME = "session"
 
-_COOKIE_TYPES = ("", "none", "null", "cookie")
+_COOKIE_TYPES = ("null", "cookie")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _DOMAIN = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 _PAD_LIMIT = 2048
 _log = logging.getLogger("hardsession")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """Where sessions are kept: a store that the application made, or the name and the options of one to build."""
+
+    name: str
+    options: Options
+    store: Store | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +115,10 @@ class Settings:
     keep_oversize: bool
     compress: bool
     pad_to: int | None
+    store: StoreSpec | None
+    key_prefix: str
+    refuses_conflicts: bool
+    anonymous_in_outage: bool
     csrf_key: str = "csrf_token"
     weak_keys: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -112,7 +140,6 @@ class Settings:
         keys, weak = _keys(reader, keys_file, lenient=lenient)
         plain_http = reader.flag("SESSION_ALLOW_PLAIN_HTTP", False)
         profile = reader.choice("SESSION_PROFILE", "standard", PROFILES)
-        _mode(reader)
         settings = cls(
             keys=keys,
             keys_file=keys_file,
@@ -134,6 +161,10 @@ class Settings:
             keep_oversize=reader.choice("SESSION_COOKIE_OVERSIZE", "raise", ("raise", "keep")) == "keep",
             compress=reader.flag("SESSION_COMPRESS", False),
             pad_to=reader.whole("SESSION_PAD_TO", None, 2, _PAD_LIMIT),
+            store=_store(reader),
+            key_prefix=_key_prefix(reader),
+            refuses_conflicts=reader.choice("SESSION_CONFLICT", "merge", ("merge", "raise")) == "raise",
+            anonymous_in_outage=reader.choice("SESSION_STORE_OUTAGE", "raise", ("raise", "anonymous")) == "anonymous",
         )
         if reader.problems:
             raise ConfigError(reader.problems)
@@ -193,24 +224,24 @@ class _Reader:
         self.problems.append(Problem(setting, fault, remedy))
 
     def flag(self, setting: str, default: bool) -> bool:
-        return self._checked(setting, default, lambda v: isinstance(v, bool), "is neither True nor False.", "Set one.")
+        return self.checked(setting, default, lambda v: isinstance(v, bool), "is neither True nor False.", "Set one.")
 
     def text(self, setting: str, default: str) -> str:
-        return self._checked(
+        return self.checked(
             setting, default, lambda v: isinstance(v, str) and bool(v) and v.isprintable(), "is no text.", "Set a text."
         )
 
     def path(self, setting: str) -> str | os.PathLike[str] | None:
         fits = lambda v: isinstance(v, str | os.PathLike) and bool(str(v))  # noqa: E731
-        return self._checked(setting, None, fits, "is no path.", "Set the path of a file.")
+        return self.checked(setting, None, fits, "is no path.", "Set the path of a file.")
 
     def choice(self, setting: str, default: str, options: Collection[str]) -> str:
         remedy = f"Use one of {', '.join(map(repr, options))}."
         fits = lambda v: isinstance(v, str) and v.lower() in options  # noqa: E731
-        return self._checked(setting, default, fits, "is not known.", remedy).lower()
+        return self.checked(setting, default, fits, "is not known.", remedy).lower()
 
     def names(self, setting: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        value = self._checked(
+        value = self.checked(
             setting,
             default,
             lambda v: isinstance(v, list | tuple | set | frozenset) and all(isinstance(name, str) for name in v),
@@ -220,7 +251,7 @@ class _Reader:
         return tuple(value)
 
     def whole(self, setting: str, default: int | None, least: int, most: int) -> int | None:
-        return self._checked(
+        return self.checked(
             setting,
             default,
             lambda v: isinstance(v, int) and not isinstance(v, bool) and least <= v <= most,
@@ -244,7 +275,7 @@ class _Reader:
             return default
         return int(value)
 
-    def _checked(self, setting: str, default: T, fits: Callable[[Any], bool], fault: str, remedy: str) -> T:
+    def checked(self, setting: str, default: T, fits: Callable[[Any], bool], fault: str, remedy: str) -> T:
         value: T | None = self.config.get(setting)
         if value is None:
             return default
@@ -317,9 +348,36 @@ def _parsed_keys(
     return tuple(keys.values()), tuple(weak)
 
 
-def _mode(reader: _Reader) -> None:
-    if str(reader.config.get("SESSION_TYPE")).lower() not in _COOKIE_TYPES:
-        reader.problem("SESSION_TYPE", "is no type of session that this version has.", "Use 'cookie' or leave it out.")
+def _store(reader: _Reader) -> StoreSpec | None:
+    """Where sessions are kept; None: in the cookie."""
+    kind, where = reader.config.get("SESSION_TYPE"), reader.config.get("SESSION_STORE")
+    timeout = reader.seconds("SESSION_STORE_TIMEOUT", 2) or 2
+    own = {name: reader.config[name] for name in reader.config if name.startswith("SESSION_")}
+    name = str(kind or "cookie").lower()
+    if isinstance(where, str):
+        scheme = where.partition(":")[0].lower()
+        return StoreSpec(SCHEMES.get(scheme, "sqlalchemy"), Options(where, timeout, own))
+    if where is not None:
+        if not all(callable(getattr(where, verb, None)) for verb in ("get", "add", "replace", "delete")):
+            reader.problem("SESSION_STORE", "is neither a URL nor a store.", "See hardsession.stores.Store.")
+        return StoreSpec(type(where).__name__, Options(None, timeout, own), where)
+    if name in _COOKIE_TYPES:
+        return None
+    if name not in STORES:
+        choices = ", ".join(map(repr, ("cookie", *STORES)))
+        reader.problem("SESSION_TYPE", "is no store that this version has.", f"Use one of {choices}.")
+        return None
+    return StoreSpec(name, Options(None, timeout, own))
+
+
+def _key_prefix(reader: _Reader) -> str:
+    return reader.checked(
+        "SESSION_KEY_PREFIX",
+        "session:",
+        lambda v: isinstance(v, str) and len(v) <= 64 and v.isascii() and v.isprintable() and " " not in v,
+        "is no text of at most 64 printable ASCII characters without spaces.",
+        "Use letters, digits and punctuation.",
+    )
 
 
 def _timeouts(reader: _Reader, profile: Timeouts) -> Timeouts:

@@ -22,6 +22,18 @@ session_expired: NamedSignal = _signals.signal("session_expired")
 session_destroyed: NamedSignal = _signals.signal("session_destroyed")
 """A session was ended. `reason`: `logged_out`."""
 
+session_use_after_end: NamedSignal = _signals.signal("session_use_after_end")
+"""A request brought the token of a session that was ended on the server. `reason`: why it ended."""
+
+write_refused: NamedSignal = _signals.signal("write_refused")
+"""A request changed a session that was ended meanwhile: the change was dropped, and no token was set."""
+
+write_merged: NamedSignal = _signals.signal("write_merged")
+"""Two requests changed the same keys at once. `keys`: which; the later one's values count, except for privileges."""
+
+store_failed: NamedSignal = _signals.signal("store_failed")
+"""The store could not answer when a session was to be read."""
+
 session_rejected: NamedSignal = _signals.signal("session_rejected")
 """A request brought a token that is not ours. `reason`: one of `hardsession.errors.Refusal`."""
 
@@ -39,7 +51,11 @@ ALL: tuple[NamedSignal, ...] = (
     session_regenerated,
     session_expired,
     session_destroyed,
+    session_use_after_end,
     session_rejected,
     session_too_large,
     keys_refused,
+    write_refused,
+    write_merged,
+    store_failed,
 )

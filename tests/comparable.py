@@ -59,7 +59,7 @@ def read(text: str, ring: KeyRing, place: Place, now: int) -> Fields:
         text = _through_a_cookie(text, place.carrier.removeprefix("cookie:"))
     value: Plaintext
     if place.purpose == Purpose.SESSION:
-        value = CookieMode(app_id=place.app_id, carrier=place.carrier).open(text, ring)
+        value = CookieMode(app_id=place.app_id, carrier=place.carrier).open(text, ring, now).record
     else:
         value = unpack(place.purpose, unseal(_blob(text), ring, place))
     if isinstance(value, Record):

@@ -164,7 +164,7 @@ def test_each_weak_key_is_a_finding(check):
     [
         ("SESSION_IDLE_TIMOUT", "Did you mean SESSION_IDLE_TIMEOUT?"),
         ("SESSION_SECRET_KEY", "Did you mean SESSION_SECRET_KEYS?"),
-        ("SESSION_REDIS", "Remove it, or make sure that another extension reads it."),
+        ("SESSION_MAX_AGE", "Remove it, or make sure that another extension reads it."),
     ],
 )
 def test_unknown_setting_gets_a_hint(check, setting, remedy):

@@ -68,6 +68,29 @@ def test_cache_headers(client, act):
     assert [h.get("Cache-Control") for h in headers] == [None, None, "no-store", "no-store"]
 
 
+def test_vary_joins_the_views_own(app, client, act):
+    """What a view says its answer varies by stays."""
+
+    @app.after_request
+    def by_language(response):
+        response.vary.add("Accept-Language")
+        return response
+
+    answer = act(client, lambda: session.get("a"))
+
+    assert answer.response.headers["Vary"] == "Accept-Language, Cookie"
+
+
+def test_logout_before_a_failed_save_without_a_cookie(make_app, act):
+    """Where no cookie came there is none to delete, also when what follows a logout cannot be saved."""
+    client = make_app(PROPAGATE_EXCEPTIONS=False).test_client()
+
+    answer = act(client, lambda: (session.clear(), session.update(a=object())))
+
+    assert answer.response.status_code == 500
+    assert answer.cookies == []
+
+
 def test_no_store_overrules_the_view(app, client, act):
     """A view that allows caches to keep its answer is overruled when that answer sets a token."""
 

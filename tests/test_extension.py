@@ -60,12 +60,14 @@ def test_public_names():
     """What the package promises fits on a few lines, and each name is there."""
     assert sorted(hardsession.__all__) == [
         "ConfigError",
+        "ConflictError",
         "HardSession",
         "HardSessionError",
         "Key",
         "Passphrase",
         "SerializationError",
         "SessionTooLargeError",
+        "StoreError",
         "current_session",
     ]
     assert all(hasattr(hardsession, name) for name in hardsession.__all__)

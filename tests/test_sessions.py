@@ -12,6 +12,7 @@ from flask import copy_current_request_context, flash, get_flashed_messages, ses
 from markupsafe import Markup
 
 from hardsession import SerializationError, current_session
+from hardsession.modes import Opened
 from hardsession.policy import PROFILES
 from hardsession.sessions import Loaded, Rules, Session
 
@@ -255,7 +256,7 @@ def test_waiting_thread_finds_it_loaded(monkeypatch):
         loads.append(session)
         second.start()
         arrived.wait()
-        session.fill(Loaded(lifetime=60, data={"a": 1}))
+        session.fill(Loaded(lifetime=60, began=0, opened=Opened(), data={"a": 1}))
 
     session = Session(None, load, Rules(PROFILES["standard"]))
     session._lock = Door()

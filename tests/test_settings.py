@@ -84,6 +84,10 @@ def test_defaults():
         keep_oversize=False,
         compress=False,
         pad_to=None,
+        store=None,
+        key_prefix="session:",
+        refuses_conflicts=False,
+        anonymous_in_outage=False,
         weak_keys=(),
         unknown=(),
     )
@@ -198,7 +202,7 @@ def test_serializer_of_the_application():
         ("SESSION_PAD_TO", 2049),
         ("SESSION_PAD_TO", True),
         ("SESSION_PAD_TO", 2.0),
-        ("SESSION_TYPE", "redis"),
+        ("SESSION_TYPE", "rediss"),
         ("SESSION_TYPE", 7),
         ("SESSION_ALLOW_PLAIN_HTTP", "1"),
         ("SESSION_SECRET_KEYS_FILE", ""),
@@ -233,7 +237,7 @@ def test_every_problem_is_reported_at_once():
             SESSION_SECRET_KEYS=["short", 7],
             SESSION_PROFILE="military",
             SESSION_IDLE_TIMEOUT=-1,
-            SESSION_TYPE="redis",
+            SESSION_TYPE="rediss",
             SESSION_COOKIE_NAME="my session",
         )
 
@@ -242,9 +246,9 @@ def test_every_problem_is_reported_at_once():
         "SESSION_SECRET_KEYS",
         "SESSION_SECRET_KEYS",
         "SESSION_PROFILE",
-        "SESSION_TYPE",
         "SESSION_IDLE_TIMEOUT",
         "SESSION_COOKIE_NAME",
+        "SESSION_TYPE",
     ]
     assert str(caught.value).splitlines() == [
         "The session settings cannot work.",

@@ -25,6 +25,7 @@ def connect(app: Flask) -> None:
         flask_login.user_login_confirmed.connect(_confirmed, sender=app)
         flask_login.user_loaded_from_cookie.connect(_remembered, sender=app)
         flask_login.session_protected.connect(_doubted, sender=app)
+        flask_login.user_logged_out.connect(_logged_out, sender=app)
 
 
 def _logged_in(_sender: Flask, **_: object) -> None:
@@ -41,6 +42,13 @@ def _remembered(_sender: Flask, **_: object) -> None:
 
 def _doubted(_sender: Flask, **_: object) -> None:
     cast("Session", session).doubt()
+
+
+def _logged_out(_sender: Flask, **_: object) -> None:
+    """End what this request could not see: a session whose store is out of reach, or that another request moved."""
+    current = cast("Session", session)
+    if current.new:
+        current.logged_out = True
 
 
 def _login(method: str | None) -> None:

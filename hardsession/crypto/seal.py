@@ -92,4 +92,4 @@ class Sealer:
     ) -> tuple[bytes, bytes]:
         if secret is None:
             return key.token, self._context + head + binding
-        return key.row_key(secret), self._context + head + secret.row_id
+        return key.row_key(secret), self._context + head + (binding or secret.row_id)

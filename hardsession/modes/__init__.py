@@ -1,1 +1,85 @@
-"""What the value of a token means: one module per mode."""
+"""What the value of a token means: one module per mode, and what they share with the interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ..crypto.ids import SessionSecret
+    from ..crypto.keys import KeyRing
+    from ..errors import Refusal
+    from ..record import Record
+    from ..stores import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Where a session stands in a store, and which write of it was seen. `stale`: its token has an older key's seal."""
+
+    secret: SessionSecret
+    row_id: bytes
+    version: Version
+    expires_at: int
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a token came to: a session, or why there is none any more.
+
+    `late` marks an id that another request gave up a moment ago, whose successor the browser is about to learn. A row
+    may be there without a session: it is over or does not open, and can still be ended.
+    """
+
+    record: Record | None = None
+    row: Row | None = None
+    ended: str | None = None
+    late: bool = False
+    refused: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a request made of its session.
+
+    Args:
+        opened: what its token came to.
+        record: what is to be stored; None: nothing.
+        touch: nothing but its activity is new.
+        new_id: it is to stand under a new id.
+        ends: what was opened is logged out.
+        logs_in: the request itself logged somebody in.
+        began: when the request began, in Unix seconds: what happened before could have been known to it.
+        rebase: this request's changes on top of what another one stored meanwhile. It may raise ConflictError, and
+            TokenRefused for what cannot be read.
+    """
+
+    opened: Opened
+    record: Record | None
+    touch: bool = False
+    new_id: bool = False
+    ends: bool = False
+    logs_in: bool = False
+    began: int = 0
+    rebase: Callable[[Record], Record] = lambda theirs: theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What became of a change: the record as it was written, the token to set, or neither since the write was lost."""
+
+    record: Record | None = None
+    token: str | None = None
+    refused: bool = False
+
+
+class Mode(Protocol):
+    """What the interface asks of a mode."""
+
+    def open(self, token: str, ring: KeyRing, now: int) -> Opened:
+        """What a token comes to; TokenRefused for whatever is none of ours."""
+
+    def save(self, change: Change, ring: KeyRing, now: int) -> Saved:
+        """Carry out a change. Raise StoreError or ConflictError where that cannot be done; then no token is set."""

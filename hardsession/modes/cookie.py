@@ -7,6 +7,7 @@ from ..crypto.keys import KeyRing
 from ..crypto.seal import Purpose, Sealer
 from ..errors import Refusal, TokenRefused
 from ..record import Record
+from . import Change, Opened, Saved
 
 
 class CookieMode:
@@ -23,14 +24,20 @@ class CookieMode:
         self._compress = compress
         self._pad_to = pad_to
 
-    def open(self, token: str, ring: KeyRing) -> Record:
+    def open(self, token: str, ring: KeyRing, _now: int) -> Opened:
         """The session in a token; TokenRefused for whatever is not one."""
         try:
             blob = from_text(token)
         except ValueError:
             raise TokenRefused(Refusal.ENCODING) from None
-        return Record.unpack(self._sealer.open(blob, ring))
+        return Opened(Record.unpack(self._sealer.open(blob, ring)))
 
-    def seal(self, record: Record, ring: KeyRing) -> str:
-        """The token that holds a session, under the key that seals now."""
-        return to_text(self._sealer.seal(record.pack(compress=self._compress, pad_to=self._pad_to), ring.sealing))
+    def save(self, change: Change, ring: KeyRing, _now: int) -> Saved:
+        """The token that holds a session, under the key that seals now.
+
+        There is nothing else that a write could lose to.
+        """
+        if change.record is None:
+            return Saved()
+        plaintext = change.record.pack(compress=self._compress, pad_to=self._pad_to)
+        return Saved(change.record, to_text(self._sealer.seal(plaintext, ring.sealing)))
