@@ -187,7 +187,7 @@ def unpack(purpose: int, plaintext: bytes) -> Fields:
         raise Refused(HEADER)
     values = [value.hex() if isinstance(value, bytes) else value for value in layout.unpack(plaintext)]
     fields: Fields = dict(zip(names, values, strict=True))
-    if not 1 <= fields.get("reason", 1) <= 6 or not 1 <= fields.get("kind", 1) <= 3:
+    if not 1 <= fields.get("reason", 1) <= 7 or not 1 <= fields.get("kind", 1) <= 3:
         raise Refused(HEADER)
     return fields
 

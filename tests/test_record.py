@@ -412,11 +412,12 @@ class TestEnded:
             "REGENERATED": 4,
             "CLONED": 5,
             "EXPIRED": 6,
+            "LOGGED_IN": 7,
         }
         for reason in EndReason:
             assert Ended.unpack(Ended(SEEN, reason).pack()).reason is reason
 
-    @pytest.mark.parametrize("reason", [0, 7, 255])
+    @pytest.mark.parametrize("reason", [0, 8, 255])
     def test_unknown_reason_is_refused(self, reason):
         """A reason that means nothing is refused."""
         assert refusal(Ended, pack(">IB", SEEN, reason) + ROW) is Refusal.HEADER

@@ -97,7 +97,7 @@ def test_file_is_large_enough() -> None:
     )
     names = [vector["name"] for vector in VALID + INVALID]
 
-    assert (len(VALID), len(INVALID)) == (96, 799)
+    assert (len(VALID), len(INVALID)) == (97, 799)
     assert valid.keys() == invalid.keys() == PURPOSES
     assert min(valid.values()) >= 5
     assert min(invalid.values()) >= 60

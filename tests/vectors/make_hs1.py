@@ -344,7 +344,8 @@ def valid_references_and_moves() -> Iterator[dict[str, Any]]:
 def valid_tombstones() -> Iterator[dict[str, Any]]:
     succeeded = {"reason": 4, "successor": hs1.row_id(SUCCESSOR).hex()}
 
-    for reason, word in enumerate(("logged out", "revoked", "evicted", "regenerated", "cloned", "expired"), start=1):
+    words = ("logged out", "revoked", "evicted", "regenerated", "cloned", "expired", "logged in")
+    for reason, word in enumerate(words, start=1):
         yield opens("ended", word, f"reason {reason}, no successor", {"reason": reason})
     yield opens("ended", "with a successor", "the successor's row id, not its secret", succeeded)
     yield opens("ended", "older key", "any key of the ring opens", key="older")
@@ -923,7 +924,7 @@ def wrong_layouts() -> Iterator[dict[str, Any]]:
         yield fails("one byte short", "the last byte is missing", sample.plaintext[:-1])
         yield fails("one byte long", "a zero byte follows", sample.plaintext + b"\x00")
         yield fails("twice", "the plaintext follows itself", sample.plaintext * 2)
-    for reason in (0, 7, 255):
+    for reason in (0, 8, 255):
         fails = refuser(SAMPLES[ENDED], "layout", "header")
         yield fails(f"reason {reason}", "not assigned", hs1.pack(ENDED, FIELDS[ENDED] | {"reason": reason}))
     for kind in (0, 4, 255):
