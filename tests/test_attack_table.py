@@ -15,14 +15,13 @@ import pytest
 
 FOLDER = Path(__file__).parent
 
-STORES = "store mode"
 MORE_STORES = "the other stores"
 REGISTRY = "registry and revocation"
 RENEWAL = "periodic renewal"
 STEP_UP = "step-up"
 HEADER = "token header"
 MIGRATION = "migration"
-PARTS = {STORES, MORE_STORES, REGISTRY, RENEWAL, STEP_UP, HEADER, MIGRATION}
+PARTS = {MORE_STORES, REGISTRY, RENEWAL, STEP_UP, HEADER, MIGRATION}
 
 REQUIREMENTS = {
     # Sources: OWASP ASVS 5.0; NIST SP 800-63B-4; OWASP Session Management Cheat Sheet; OWASP Web Security Testing Guide
@@ -38,7 +37,8 @@ REQUIREMENTS = {
     "R03": [
         "attacks/test_fixation_by_planted_cookie.py::test_login_leaves_the_planted_session_behind",
         "attacks/test_privilege_change_renews.py::test_new_right_is_a_new_id",
-        STORES,
+        "test_server_side.py::TestLogin::test_new_id_and_the_old_one_dead",
+        "test_server_side.py::TestLogin::test_key_that_tells_of_a_login",
         REGISTRY,
     ],
     # No id is adopted that was not issued; none is issued but on a write.
@@ -66,7 +66,12 @@ REQUIREMENTS = {
     # Periodic new id with overlap.
     "R09": [RENEWAL],
     # Logout ends the session on the server.
-    "R10": ["attacks/test_logout_replay.py::test_browser_holds_nothing_after_logout", STORES, REGISTRY],
+    "R10": [
+        "attacks/test_logout_replay.py::test_browser_holds_nothing_after_logout",
+        "attacks/test_logout_replay.py::test_copy_is_over_with_the_session",
+        "test_server_side.py::TestEnd::test_every_way_to_log_out",
+        REGISTRY,
+    ],
     # End all sessions of a user; end all.
     "R11": [REGISTRY],
     # End the others after a password change.
@@ -157,11 +162,19 @@ REQUIREMENTS = {
     # Passphrases by Argon2id with a deployment salt.
     "R35": ["test_rotation.py::TestPassphrase::test_works_end_to_end"],
     # Rows sealed, names hashed, user index keyed.
-    "R37": [STORES, REGISTRY],
+    "R37": [
+        "test_server_side.py::TestSession::test_stores_hold_no_plaintext",
+        "attacks/test_dump_plus_all_keys_opens_nothing.py::test_nothing_in_it_opens",
+        REGISTRY,
+    ],
     # Events that name a session by its log name.
     "R38": ["test_signals.py::TestLife::test_log_name_is_no_handle", "test_audit.py::test_line_is_the_event"],
     # Strict syntax before any store call.
-    "R39": ["attacks/test_base64_alias.py::test_no_other_spelling_opens", STORES],
+    "R39": [
+        "attacks/test_base64_alias.py::test_no_other_spelling_opens",
+        "attacks/test_garbage_flood.py::test_flood_never_reaches_the_store",
+        "test_server_side.py::TestCounts::test_refused_token",
+    ],
     # Two cookies of our name: refused.
     "R40": ["attacks/test_duplicate_cookies.py::test_neither_of_two_is_believed"],
     # Data of one user never becomes another's.
@@ -205,28 +218,57 @@ ATTACKS = {
         "attacks/test_two_contexts_one_ciphertext.py::test_blob_opens_in_its_own_place_alone",
     ],
     "salt_unique_across_forks": ["attacks/test_salt_unique_across_forks.py::test_workers_never_draw_the_same"],
-    "record_swapped_between_rows": [STORES],
-    "record_tampered": [STORES],
-    "record_of_wrong_type": [STORES],
-    "dump_plus_all_keys_opens_nothing": [STORES],
-    "row_name_as_cookie": [STORES],
-    "leaked_key_without_store_forges_nothing": [STORES],
+    "record_swapped_between_rows": [
+        "attacks/test_record_swapped_between_rows.py::test_her_row_under_his_name",
+        "attacks/test_record_swapped_between_rows.py::test_his_row_under_her_name",
+        "attacks/test_record_swapped_between_rows.py::test_tombstone_of_another_row",
+    ],
+    "record_tampered": [
+        "attacks/test_record_tampered.py::test_every_byte_matters",
+        "attacks/test_record_tampered.py::test_no_beginning_of_a_row_opens",
+        "attacks/test_record_tampered.py::test_nothing_can_be_appended",
+    ],
+    "record_of_wrong_type": [
+        "attacks/test_record_of_wrong_type.py::test_bytes_that_are_no_record",
+        "attacks/test_record_of_wrong_type.py::test_pickle_is_never_loaded",
+        "attacks/test_record_of_wrong_type.py::test_what_the_store_did_not_write",
+    ],
+    "dump_plus_all_keys_opens_nothing": [
+        "attacks/test_dump_plus_all_keys_opens_nothing.py::test_nothing_in_it_opens",
+        "attacks/test_dump_plus_all_keys_opens_nothing.py::test_secret_is_nowhere_in_it",
+        "attacks/test_dump_plus_all_keys_opens_nothing.py::test_no_cookie_can_be_made_of_it",
+    ],
+    "row_name_as_cookie": [
+        "attacks/test_row_name_as_cookie.py::test_nothing_in_the_store_is_a_cookie",
+        "attacks/test_row_name_as_cookie.py::test_public_names_of_a_session",
+    ],
+    "leaked_key_without_store_forges_nothing": [
+        "attacks/test_leaked_key_without_store_forges_nothing.py::test_reference_to_nothing",
+        "attacks/test_leaked_key_without_store_forges_nothing.py::test_whole_session_in_the_cookie",
+        "attacks/test_leaked_key_without_store_forges_nothing.py::test_own_session_gets_no_other_lifetime",
+    ],
     "fixation_by_planted_cookie": [
         "attacks/test_fixation_by_planted_cookie.py::test_login_leaves_the_planted_session_behind",
         "attacks/test_browser.py::TestFixationByPlantedCookie::test_prefixed_name_cannot_be_planted",
         "attacks/test_browser.py::TestFixationByPlantedCookie::test_planted_session_is_left_behind_at_the_login",
-        STORES,
+        "attacks/test_fixation_by_planted_cookie.py::test_planted_id_dies_with_the_login",
+        "attacks/test_fixation_by_planted_cookie.py::test_attacker_gets_no_session_of_hers",
     ],
     "fixation_by_invented_id": [
         "attacks/test_fixation_by_planted_cookie.py::test_invented_session_is_not_adopted",
-        STORES,
+        "attacks/test_fixation_by_invented_id.py::test_id_is_the_servers_own",
     ],
     "session_puzzling": [
         "attacks/test_session_puzzling.py::test_name_typed_into_a_public_form_is_no_login",
         "attacks/test_session_puzzling.py::test_half_finished_step_is_left_at_the_login",
     ],
     "privilege_change_renews": ["attacks/test_privilege_change_renews.py::test_new_right_is_a_new_id"],
-    "logout_replay": ["attacks/test_logout_replay.py::test_browser_holds_nothing_after_logout", STORES, REGISTRY],
+    "logout_replay": [
+        "attacks/test_logout_replay.py::test_browser_holds_nothing_after_logout",
+        "attacks/test_logout_replay.py::test_copy_is_over_with_the_session",
+        "attacks/test_logout_replay.py::test_nothing_done_with_the_copy_brings_it_back",
+        REGISTRY,
+    ],
     "expired_replay": [
         "attacks/test_expired_replay.py::test_cookie_found_later",
         "attacks/test_expired_replay.py::test_nothing_done_with_it_brings_it_back",
@@ -246,13 +288,17 @@ ATTACKS = {
         "attacks/test_clock_back_and_forward.py::test_use_while_the_clock_is_back_gains_nothing",
         "attacks/test_clock_back_and_forward.py::test_use_while_the_clock_is_ahead_does_not_pass_the_absolute_end",
     ],
-    "store_ttl_not_trusted": [STORES],
+    "store_ttl_not_trusted": [
+        "attacks/test_store_ttl_not_trusted.py::test_idle_timeout_is_sealed",
+        "attacks/test_store_ttl_not_trusted.py::test_absolute_timeout_is_sealed",
+        "attacks/test_store_ttl_not_trusted.py::test_row_that_is_over_is_not_revived",
+    ],
     "oversized_cookie_in": [
         "attacks/test_oversized_cookie_in.py::test_longer_than_any_cookie_is_refused_undecoded",
     ],
     "garbage_flood": [
         "attacks/test_garbage_flood.py::test_sixty_thousand_random_strings_open_nothing_and_raise_nothing",
-        STORES,
+        "attacks/test_garbage_flood.py::test_flood_never_reaches_the_store",
     ],
     "oversized_session_out": [
         "attacks/test_oversized_session_out.py::test_too_much_is_a_named_error_and_the_old_cookie_stays",
@@ -300,10 +346,20 @@ ATTACKS = {
         STEP_UP,
     ],
     "memcached_key_injection": [MORE_STORES],
-    "path_traversal_key": [STORES],
-    "prefix_collision": [STORES],
+    "path_traversal_key": [
+        "attacks/test_path_traversal_key.py::test_cookie_names_no_row",
+        "attacks/test_path_traversal_key.py::test_user_names_no_row",
+        "attacks/test_path_traversal_key.py::test_prefix_leads_nowhere_else",
+    ],
+    "prefix_collision": [
+        "attacks/test_prefix_collision.py::test_cookie_of_one_is_nobodys_at_the_other",
+        "attacks/test_prefix_collision.py::test_nothing_done_at_one_reaches_the_other",
+    ],
     "poisoned_registry_row": [REGISTRY],
-    "tombstone_cannot_be_overwritten": [STORES],
+    "tombstone_cannot_be_overwritten": [
+        "attacks/test_tombstone_cannot_be_overwritten.py::test_it_stays_as_it_was_written",
+        "attacks/test_tombstone_cannot_be_overwritten.py::test_request_that_began_before_the_end",
+    ],
     "revoked_cookie_after_rotation": [REGISTRY],
     "registry_after_rotation_and_key_removal": [REGISTRY],
     "registry_under_unknown_key_is_not_overwritten": [REGISTRY],
@@ -344,15 +400,31 @@ ATTACKS = {
         "attacks/test_metadata_out_of_reach_of_payload.py::test_keys_of_the_same_names_change_nothing",
     ],
     "legacy_pickle_memo_bomb": [MIGRATION],
-    "ttl_of_400_days": [STORES],
+    "ttl_of_400_days": [
+        "attacks/test_ttl_of_400_days.py::test_session_is_there_at_once",
+        "attacks/test_ttl_of_400_days.py::test_it_lives_for_400_days",
+    ],
     "revocation_store_flushed": [REGISTRY],
     "revocation_that_cannot_be_opened": [REGISTRY],
     "lowered_then_raised_absolute": [
         "attacks/test_lowered_then_raised_absolute.py::test_end_is_frozen_when_the_session_is_made",
     ],
-    "outage_then_write": [STORES],
-    "outage_then_logout": [STORES],
-    "role_removal_survives_merge": [STORES],
+    "outage_then_write": [
+        "attacks/test_outage_then_write.py::test_change_is_an_error_and_no_cookie_moves",
+        "attacks/test_outage_then_write.py::test_store_that_fails_after_the_read",
+        "races/test_outages.py::TestWrite::test_outage_then_write",
+    ],
+    "outage_then_logout": [
+        "attacks/test_outage_then_logout.py::test_nobody_is_told_that_he_is_logged_out",
+        "attacks/test_outage_then_logout.py::test_logout_whose_answer_was_lost",
+        "races/test_outages.py::TestLogout::test_outage_then_logout",
+        "races/test_flask_login.py::test_outage_then_logout",
+    ],
+    "role_removal_survives_merge": [
+        "attacks/test_role_removal_survives_merge.py::test_slow_page_brings_no_right_back",
+        "attacks/test_role_removal_survives_merge.py::test_removal_in_the_midst_of_saving",
+        "races/test_interleavings.py::test_right_that_was_taken_away_stays_away",
+    ],
     "chain_of_moved_rows": [RENEWAL],
     "clone_false_positives": [RENEWAL],
     "login_as_another_user_drops_data": [
@@ -361,37 +433,83 @@ ATTACKS = {
 }
 
 RACES = {
-    "save_does_not_resurrect_a_session_logged_out_elsewhere": [STORES],
-    "save_does_not_resurrect_after_regenerate": [STORES],
-    "stale_request_does_not_overwrite_the_new_cookie": [STORES],
-    "parallel_writes_to_different_keys_all_survive": [STORES],
-    "parallel_flashes_all_survive": [STORES],
-    "same_key_conflict_follows_the_setting": [STORES],
-    "identity_changed_elsewhere_wins": [STORES],
+    "save_does_not_resurrect_a_session_logged_out_elsewhere": [
+        "races/test_races.py::TestEnd::test_save_does_not_resurrect_a_session_logged_out_elsewhere",
+        "races/test_races.py::TestEnd::test_touch_does_not_resurrect_either",
+    ],
+    "save_does_not_resurrect_after_regenerate": [
+        "races/test_races.py::TestEnd::test_save_does_not_resurrect_after_regenerate",
+        "races/test_races.py::TestEnd::test_new_id_does_not_resurrect_either",
+    ],
+    "stale_request_does_not_overwrite_the_new_cookie": [
+        "races/test_races.py::TestCookie::test_stale_request_does_not_overwrite_the_new_cookie",
+    ],
+    "parallel_writes_to_different_keys_all_survive": [
+        "races/test_races.py::TestWrites::test_parallel_writes_to_different_keys_all_survive",
+    ],
+    "parallel_flashes_all_survive": ["races/test_races.py::TestWrites::test_parallel_flashes_all_survive"],
+    "same_key_conflict_follows_the_setting": [
+        "races/test_races.py::TestOneKey::test_same_key_conflict_follows_the_setting_merge",
+        "races/test_races.py::TestOneKey::test_same_key_conflict_follows_the_setting_raise",
+    ],
+    "identity_changed_elsewhere_wins": ["races/test_races.py::TestIdentity::test_identity_changed_elsewhere_wins"],
     "two_renewals_at_once_leave_one_successor": [RENEWAL],
     "lost_renewal_answer_keeps_the_user_in": [RENEWAL],
     "copied_cookie_after_renewal_is_reported": [RENEWAL],
-    "login_twice_at_once": [STORES],
-    "logout_during_login": [STORES],
+    "login_twice_at_once": [
+        "races/test_races.py::TestIdentity::test_login_twice_at_once",
+        "races/test_races.py::TestIdentity::test_login_a_moment_after_another",
+    ],
+    "logout_during_login": [
+        "races/test_races.py::TestIdentity::test_logout_during_login",
+        "races/test_flask_login.py::test_logout_during_login",
+    ],
     "revoke_during_request": [REGISTRY],
-    "purge_during_write": [STORES],
-    "store_lost_mid_request": [STORES],
-    "store_back_again": [STORES],
+    "purge_during_write": [
+        "races/test_races.py::TestWrites::test_purge_during_write",
+        "races/test_races.py::TestWrites::test_purge_of_the_row_that_is_written",
+    ],
+    "store_lost_mid_request": [
+        "races/test_outages.py::TestWrite::test_store_lost_mid_request",
+        "races/test_outages.py::TestRedis::test_frozen_mid_request",
+    ],
+    "store_back_again": [
+        "races/test_outages.py::TestWrite::test_store_back_again",
+        "races/test_outages.py::TestRedis::test_killed_and_started_anew",
+    ],
     "redis_master_killed_mid_traffic": [MORE_STORES],
-    "logout_against_regenerate": [STORES],
+    "logout_against_regenerate": ["races/test_races.py::TestIdentity::test_logout_against_regenerate"],
     "logout_against_renewal": [RENEWAL],
     "cookie_regeneration_against_revoke": [REGISTRY],
-    "late_request_after_login_sets_no_cookie": [STORES],
-    "resealing_does_not_overwrite_a_login": [STORES],
+    "late_request_after_login_sets_no_cookie": [
+        "races/test_races.py::TestCookie::test_late_request_after_login_sets_no_cookie",
+    ],
+    "resealing_does_not_overwrite_a_login": [
+        "races/test_races.py::TestCookie::test_resealing_does_not_overwrite_a_login",
+    ],
     "write_meets_moved_row": [RENEWAL],
-    "write_during_regenerate_is_kept": [STORES],
+    "write_during_regenerate_is_kept": [
+        "races/test_races.py::TestWrites::test_write_during_regenerate_is_kept",
+        "races/test_races.py::TestWrites::test_write_between_the_two_writes_of_a_login_is_kept",
+    ],
     "revoke_user_during_login": [REGISTRY],
     "revoke_during_renewal": [REGISTRY, RENEWAL],
-    "crash_between_each_two_steps": [STORES, REGISTRY, RENEWAL],
-    "tombstone_expired_during_request": [STORES],
+    "crash_between_each_two_steps": [
+        "races/test_crashes.py::TestCrashBetweenEachTwoSteps::test_keeps_or_ends_the_session_as_a_whole",
+        "races/test_crashes.py::TestCrashBetweenEachTwoSteps::test_can_be_tried_again",
+        REGISTRY,
+        RENEWAL,
+    ],
+    "tombstone_expired_during_request": [
+        "races/test_races.py::TestEnd::test_tombstone_expired_during_request",
+        "races/test_races.py::TestEnd::test_tombstone_expired_at_the_edge",
+    ],
     "two_acceptances_of_one_legacy_row": [MIGRATION],
-    "rolling_rotation_of_three_instances": [STORES],
-    "stale_replica_read": [STORES],
+    "rolling_rotation_of_three_instances": ["races/test_rotation.py::test_rolling_rotation_of_three_instances"],
+    "stale_replica_read": [
+        "races/test_stale_reads.py::test_stale_replica_read",
+        "races/test_stale_reads.py::test_stale_read_overwrites_no_write",
+    ],
     "eviction_against_login": [REGISTRY],
 }
 
@@ -421,7 +539,7 @@ def test_every_attack_has_its_file() -> None:
     assert files - {"browser", "found_in_review"} == tested - ELSEWHERE
 
 
-ELSEWHERE = {"fixation_by_invented_id", "carrier_confusion", "freshness_cannot_be_faked"}
+ELSEWHERE = {"carrier_confusion", "freshness_cannot_be_faked"}
 """Attacks that need what is still to come, and of which another attack's file shows a part."""
 
 

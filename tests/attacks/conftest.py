@@ -1,4 +1,7 @@
-"""The characters of the attacks: a victim with a browser, and an attacker who sends what he likes."""
+"""The characters of the attacks: a victim with a browser, an attacker who sends what he likes, and one in the store.
+
+A test that asks for `store` runs on every store, with the application and everybody in it.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,20 @@ from hardsession.crypto.encoding import from_text, to_text
 from hardsession.crypto.keys import KeyRing, RingKey
 from hardsession.crypto.seal import Purpose, Sealer
 from hardsession.record import Record
+from tests.races.conftest import store
+from tests.races.stores import RECORD, TOMBSTONE, Watched, rows
+from tests.servers import redis_server
+
+__all__ = ["redis_server", "store"]
 
 NAME = "__Host-Http-session"
 START = datetime(2026, 11, 24, 9, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest, make_app: Callable[..., Flask]) -> Flask:
+    """The application: sessions live in the cookie, or in the store that the test asks for."""
+    return make_app(**{"SESSION_STORE": request.getfixturevalue("store")} if "store" in request.fixturenames else {})
 
 
 @pytest.fixture
@@ -80,6 +94,36 @@ class Attacker:
 def attacker(app: Flask, act: Callable[..., Any]) -> Attacker:
     """The attacker, at the victim's application."""
     return Attacker(app, act)
+
+
+@dataclass(frozen=True)
+class Intruder:
+    """Somebody who got into the store: he reads and writes what he likes there, and has neither key nor cookie."""
+
+    store: Watched
+
+    def names(self, kind: int = RECORD) -> list[str]:
+        """The names of all rows of one kind."""
+        return rows(self.store.store, kind)
+
+    def dump(self) -> dict[str, bytes]:
+        """Everything that the store holds."""
+        return {name: self.reads(name) for kind in (RECORD, TOMBSTONE) for name in self.names(kind)}
+
+    def reads(self, name: str) -> bytes:
+        """The value of a row."""
+        return self.store.store.get(name).value  # type: ignore[union-attr]  # a missing row fails the test
+
+    def writes(self, name: str, value: bytes, ttl: int = 3600) -> None:
+        """Put a value into a row, whatever stands there."""
+        self.store.store.delete(name)
+        assert self.store.store.add(name, value, ttl)
+
+
+@pytest.fixture
+def intruder(store: Watched) -> Intruder:
+    """The intruder, in the store of the victim's application."""
+    return Intruder(store)
 
 
 @pytest.fixture

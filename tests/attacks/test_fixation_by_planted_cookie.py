@@ -58,6 +58,34 @@ def test_login_leaves_the_planted_session_behind(victim, planted, attacker, act,
 
 
 @pytest.mark.parametrize("way", LOGINS)
+def test_planted_id_dies_with_the_login(store, victim, planted, attacker, act, events, way):
+    """On a store the attacker's copy is worth nothing from then on: what he planted is over, and he is reported."""
+    act(victim, LOGINS[way])
+
+    seen = attacker.shows(planted, lambda: (dict(session), current_session.ended, current_session.header))
+
+    assert attacker.steals(victim) != planted
+    assert seen.value == ({}, "logged_in", None)
+    assert "session_use_after_end" in [name for name, _ in events]
+
+
+@pytest.mark.parametrize("use", [lambda: session.update(a=1), lambda: HardSession().regenerate(), LOGINS["hard.login"]])
+def test_attacker_gets_no_session_of_hers(store, victim, planted, attacker, act, use):
+    """Whatever he does with the planted id while she logs in, and after, he comes by nothing of her session."""
+    act(victim, lambda: (HardSession().login("ada"), session.update(draft="Ada's")))
+    handle = act(victim, lambda: current_session.handle).value
+
+    answer = attacker.shows(planted, use)
+
+    for cookie in answer.cookies:
+        token = cookie.partition(";")[0].removeprefix(f"{NAME}=")
+        data, his = attacker.shows(token, lambda: (dict(session), current_session.handle)).value
+        assert "draft" not in data
+        assert his != handle
+    assert act(victim, lambda: session["draft"]).value == "Ada's"
+
+
+@pytest.mark.parametrize("way", LOGINS)
 def test_attacker_does_not_hold_the_handle(victim, planted, attacker, act, way):
     """The public handle changes too, so the attacker cannot name the session that came after his."""
     handle = attacker.shows(planted, lambda: current_session.handle).value

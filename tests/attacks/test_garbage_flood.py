@@ -42,6 +42,21 @@ def test_sixty_thousand_random_strings_open_nothing_and_raise_nothing(app, victi
     assert opened(app, token) == {"draft": "Ada's"}
 
 
+def test_flood_never_reaches_the_store(store, app, victim, attacker):
+    """Nothing of the kind costs a call of the store: no flood of invented cookies slows the sessions of others."""
+    noise = random.Random(20261124)
+    token = attacker.steals(victim)
+    makers = [a_text, a_token_like_text, a_text_of_token_length, lambda noise: a_damaged(token, noise)]
+    store.verbs()
+
+    for count in range(COUNT // 10):
+        assert opened(app, makers[count % len(makers)](noise)) == {}
+
+    assert store.verbs() == []
+    assert opened(app, token) == {"draft": "Ada's"}
+    assert store.verbs() == ["get"]
+
+
 def opened(app: Flask, text: str) -> dict[str, object]:
     """What a request with this cookie finds in its session; without a view, since 60 000 views take a minute."""
     ENVIRON["HTTP_COOKIE"] = f"{NAME}={text}"

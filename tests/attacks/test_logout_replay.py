@@ -1,7 +1,7 @@
 """The victim logs out. The attacker, next at the same computer, looks for what is left in the browser.
 
-In cookie mode a copy of the cookie that was taken away before is another matter: see
-test_client_side_replay_of_old_cookie.py.
+On a store a copy of the cookie that was taken away before is worth nothing either. In cookie mode that is another
+matter: see test_client_side_replay_of_old_cookie.py.
 """
 
 from __future__ import annotations
@@ -81,3 +81,63 @@ def test_remember_cookie_does_not_log_in_again(app, act):
 
     assert victim.get_cookie("remember_token") is None
     assert act(victim, lambda: current_user.is_authenticated).value is False
+
+
+USES = {
+    "reads": lambda: session.get("draft"),
+    "writes": lambda: session.update(mine=1),
+    "logs in": lambda: HardSession().login("mallory"),
+    "asks for a new id": lambda: HardSession().regenerate(),
+    "logs out": lambda: HardSession().logout(),
+    "makes it permanent": lambda: setattr(session, "permanent", True),
+}
+
+
+@pytest.mark.parametrize("way", LOGOUTS)
+def test_copy_is_over_with_the_session(store, app, log_in, attacker, act, events, way):
+    """On a store the copy that the attacker took before is nobody's after the logout, and he is reported."""
+    victim = log_in(app, user_id="ada", draft="Ada's")
+    copy = attacker.steals(victim)
+    assert attacker.reads(copy)["draft"] == "Ada's"
+
+    act(victim, LOGOUTS[way])
+
+    seen = attacker.shows(copy, lambda: (dict(session), current_session.ended, current_session.handle))
+    assert seen.value == ({}, "logged_out", None)
+    assert seen.cookies == []
+    assert "session_use_after_end" in [name for name, _ in events]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_nothing_done_with_the_copy_brings_it_back(store, app, log_in, attacker, act, use):
+    """Nor does anything that he does with it: at best he has a session of his own, under another id."""
+    victim = log_in(app, user_id="ada", draft="Ada's")
+    copy = attacker.steals(victim)
+    act(victim, LOGOUTS["hard.logout"])
+
+    answer = attacker.shows(copy, USES[use])
+
+    assert attacker.shows(copy, lambda: (dict(session), current_session.handle)).value == ({}, None)
+    assert act(victim, lambda: (dict(session), session.new)).value == ({}, True)
+    for cookie in answer.cookies:
+        token = cookie.partition(";")[0].removeprefix(f"{NAME}=")
+        assert token != copy
+        assert "draft" not in attacker.reads(token)
+
+
+def test_copies_of_earlier_ids_are_over_too(store, app, attacker, act):
+    """A copy from any moment of the session's life is over, from before the login to just before the logout."""
+    victim, copies = app.test_client(), []
+    for step in (
+        lambda: session.update(cart=["tea"]),
+        lambda: HardSession().login("ada"),
+        lambda: HardSession().regenerate(),
+        lambda: session.update(role="editor"),
+    ):
+        act(victim, step)
+        copies.append(attacker.steals(victim))
+
+    act(victim, LOGOUTS["hard.logout"])
+
+    assert len({*copies}) == 4
+    assert [attacker.reads(copy) for copy in copies] == [{}] * 4

@@ -76,7 +76,7 @@ def test_dropped_write_does_not_keep_anybody_logged_in(make_app, log_in, act):
 def test_huge_value_is_refused_before_it_is_sealed(victim, act, monkeypatch):
     """Over 4 MiB a value is an error of the serializer; nothing of it reaches a cipher."""
     act(victim, lambda: session.get("draft"))
-    monkeypatch.setattr("hardsession.modes.cookie.CookieMode.seal", lambda *_: pytest.fail("it was sealed"))
+    monkeypatch.setattr("hardsession.crypto.seal.Sealer.seal", lambda *_: pytest.fail("it was sealed"))
 
     with pytest.raises(TypeError, match="takes 5000014 bytes, and 4194304 is the limit"):
         act(victim, lambda: (session.clear(), session.update(comment="x" * 5_000_000)))

@@ -1,0 +1,157 @@
+"""The intruder, another program, or an older version of the application put something else into the victim's row."""
+
+from __future__ import annotations
+
+import pickle
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import session
+
+from hardsession import HardSession, current_session
+from hardsession.stores.filesystem import FilesystemStore
+from hardsession.stores.redis import RedisStore
+from hardsession.stores.sqlalchemy import SQLAlchemyStore
+from tests.races.stores import TOMBSTONE
+
+
+class Bomb:
+    """What unpickles to a file that its author wanted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+VALUES = {
+    "empty": b"",
+    "integer": b"1",
+    "JSON": b'{"_user_id": "mallory"}',
+    "pickle": pickle.dumps({"_user_id": "mallory"}),
+    "MessagePack": b"\x81\xa8_user_id\xa7mallory",
+    "5 MB": bytes(5_000_000),
+    "5 MB in our format": b"\x86\xcd\x7f\x03" + bytes(5_000_000),
+    "5 MB tombstone": b"\x86\xcd\x7f\x05" + bytes(5_000_000),
+    "our magic alone": b"\x86\xcd\x7f",
+    "another format": b"\x86\xcd\x80\x03" + bytes(200),
+    "another purpose": b"\x86\xcd\x7f\x01" + bytes(200),
+    "purpose that does not exist": b"\x86\xcd\x7f\xff" + bytes(200),
+}
+USES = {
+    "reads": lambda: session.get("draft"),
+    "writes": lambda: session.update(new=1),
+    "logs in": lambda: HardSession().login("ada"),
+    "asks for a new id": lambda: HardSession().regenerate(),
+}
+
+
+@pytest.fixture
+def row(victim, intruder):
+    """The name of the victim's row."""
+    [name] = intruder.names()
+    return name
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("value", VALUES)
+def test_bytes_that_are_no_record(row, victim, intruder, act, value, use):
+    """They open nothing, whatever the victim does, are no error, and stay as they are."""
+    intruder.writes(row, VALUES[value])
+
+    answer = act(victim, USES[use])
+
+    assert answer.response.status_code == 200
+    assert "draft" not in act(victim, lambda: dict(session)).value
+    assert intruder.reads(row) == VALUES[value]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_logout_is_final_all_the_same(row, victim, attacker, intruder, act, value):
+    """A logout needs nothing that opens: the one thing that is ever written over such a row is its end."""
+    token = attacker.steals(victim)
+    intruder.writes(row, VALUES[value])
+
+    answer = act(victim, lambda: HardSession().logout())
+
+    assert answer.response.status_code == 200
+    assert (intruder.names(), intruder.names(TOMBSTONE)) == ([], [row])
+    assert attacker.shows(token, lambda: (dict(session), current_session.ended)).value == ({}, "logged_out")
+
+
+def test_pickle_is_never_loaded(row, victim, intruder, act, tmp_path):
+    """Whatever is in the store, no code of it runs."""
+    path = tmp_path / "ran"
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        intruder.writes(row, pickle.dumps(Bomb(path), protocol))
+        assert act(victim, lambda: dict(session)).value == {}
+
+    assert pickle.loads(pickle.dumps(Bomb(path))) is None
+    assert path.exists()
+
+
+FOREIGN = {
+    "filesystem": {
+        "pickle": lambda path: path.write_bytes(pickle.dumps({"_user_id": "mallory"})),
+        "empty": lambda path: path.write_bytes(b""),
+        "5 MB": lambda path: path.write_bytes(b"hsf2" + bytes(5_000_000)),
+        "link": lambda path: (path.unlink(), path.symlink_to("/etc/passwd")),
+        "folder": lambda path: (path.unlink(), path.mkdir()),
+    },
+    "sqlalchemy": {"integer": 1, "text": '{"_user_id": "mallory"}', "real": 1.5},
+    "redis": {
+        "list": lambda redis, key: redis.rpush(key, "a"),
+        "hash": lambda redis, key: redis.hset(key, "_user_id", "mallory"),
+        "set": lambda redis, key: redis.sadd(key, "a"),
+        "integer": lambda redis, key: redis.incr(key),
+        "empty": lambda redis, key: redis.set(key, b""),
+    },
+}
+
+
+@pytest.mark.parametrize("use", [*USES, "logs out"])
+@pytest.mark.parametrize(
+    ("store", "foreign"), [(name, foreign) for name in FOREIGN for foreign in FOREIGN[name]], indirect=["store"]
+)
+def test_what_the_store_did_not_write(request, store, row, victim, intruder, act, foreign, use):
+    """What was put there past the store, and is no value of the store's, is no session, no error, and stays."""
+    what = FOREIGN[request.node.callspec.params["store"]][foreign]
+    seen = put(store.store, row, what)
+
+    answer = act(victim, USES.get(use, lambda: HardSession().logout()))
+
+    assert answer.response.status_code == 200
+    assert "draft" not in act(victim, lambda: dict(session)).value
+    assert seen() == seen.before
+
+
+class Seen:
+    """What stands under a name, past the store, now and when it was put there."""
+
+    def __init__(self, look: Any) -> None:
+        self._look = look
+        self.before = look()
+
+    def __call__(self) -> Any:
+        return self._look()
+
+
+def put(store: Any, name: str, what: Any) -> Seen:
+    """Put something under a row's name with the tools of the file system, the database or Redis."""
+    match store:
+        case FilesystemStore():
+            path = store._path(name)
+            what(path)
+            return Seen(lambda: (path.is_symlink(), path.is_dir() or path.read_bytes()))
+        case SQLAlchemyStore():
+            database = sqlite3.connect(store._engine.url.database, isolation_level=None)
+            database.execute("UPDATE sessions SET value = ? WHERE name = ?", (what, name))
+            return Seen(lambda: database.execute("SELECT value FROM sessions WHERE name = ?", (name,)).fetchall())
+        case RedisStore():
+            store._client.delete(name)
+            what(store._client, name)
+            return Seen(lambda: store._client.dump(name))
+    raise ValueError(store)
