@@ -15,7 +15,8 @@ MADE := $(shell \
 	{ [ -z "$(PYTHON)" ] || [ "$$python" = "$(PYTHON)" ]; } && $(BIN)/python -c '' 2>/dev/null || rm -f .venv/made)
 
 help:
-	@echo 'make demo        run the example app on http://localhost:8000 (PORT=8001 another port; PLAIN=1 for Safari)'
+	@echo 'make demo        run the example app on http://localhost:8000 (PORT=8001 another port; PLAIN=1 for Safari;'
+	@echo '                 STORE=redis, sqlite, filesystem or memory: sessions in a store)'
 	@echo 'make test        run the tests and measure coverage (ARGS="-k login" runs some of them, without coverage)'
 	@echo 'make servers     install the servers that tests start (Debian or Ubuntu, as root)'
 	@echo 'make lint        check style and format'
@@ -29,8 +30,8 @@ help:
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python; without it the newest of those found by name is taken.'
 
-# PORT and PLAIN reach the app because make exports what stands on its command line.
-demo: .venv/core
+# PORT, PLAIN and STORE reach the app because make exports what stands on its command line; drivers are in test.txt.
+demo: $(if $(filter redis sqlite,$(STORE)),.venv/test,.venv/core)
 	@$(BIN)/python -m examples.vault
 
 test: .venv/test

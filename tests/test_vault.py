@@ -8,12 +8,15 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from freezegun import freeze_time
@@ -22,6 +25,11 @@ from werkzeug.test import TestResponse
 import examples
 from examples.vault import KeyFile, create_app
 from examples.vault.__main__ import PORTS
+from examples.vault.app import SLOW, SLOW_NOTE
+from examples.vault.shelf import Shelf, ShelfError, put_up
+from tests.servers import Redis, redis_server
+
+__all__ = ["redis_server"]
 
 NAME = "__Host-Http-session"
 SECRET = "Source HERON"
@@ -47,6 +55,22 @@ def visitor(app: Flask) -> FlaskClient:
 def ida(visitor: FlaskClient) -> FlaskClient:
     log_in(visitor)
     return visitor
+
+
+@pytest.fixture(params=["memory", "filesystem", "sqlite", "redis"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """Each store that the demo can keep its sessions in."""
+    if request.param == "redis":
+        monkeypatch.setenv("REDIS_URL", request.getfixturevalue("redis_server").url)
+    return put_up(request.param, tmp_path)
+
+
+@pytest.fixture
+def shelved(keys: KeyFile, shelf: Shelf) -> FlaskClient:
+    """Ida's browser, with her session in a store."""
+    client = create_app(keys, {"TESTING": True, "SESSION_STORE": shelf}).test_client()
+    log_in(client)
+    return client
 
 
 def press(client: FlaskClient, path: str, **fields: str) -> TestResponse:
@@ -108,7 +132,7 @@ def test_vault_is_closed_to_strangers(visitor: FlaskClient, path: str) -> None:
     assert response.location == "/"
 
 
-@pytest.mark.parametrize("path", ["/notes", "/keys", "/keys/retire"])
+@pytest.mark.parametrize("path", ["/notes", "/slow", "/keys", "/keys/retire"])
 def test_buttons_are_closed_to_strangers(visitor: FlaskClient, keys: KeyFile, path: str) -> None:
     """Who is not logged in changes nothing."""
     before = keys.path.read_text()
@@ -316,7 +340,7 @@ def test_plain_http_gets_a_cookie_that_works_there(keys: KeyFile) -> None:
     assert "not_authentic" in press(visitor, "/flip").text
 
 
-@pytest.mark.parametrize("path", ["/login", "/logout", "/notes", "/flip", "/keys", "/keys/retire"])
+@pytest.mark.parametrize("path", ["/login", "/logout", "/notes", "/slow", "/replay", "/flip", "/keys", "/keys/retire"])
 @pytest.mark.parametrize(
     "headers",
     [
@@ -346,7 +370,7 @@ def test_origin_will_do_without_fetch_metadata(ida: FlaskClient) -> None:
     assert ida.get_cookie(NAME) is None
 
 
-@pytest.mark.parametrize("path", ["/", "/vault", "/welcome", "/no-such-page"])
+@pytest.mark.parametrize("path", ["/", "/vault", "/race", "/welcome", "/no-such-page"])
 def test_pages_have_nothing_inline(ida: FlaskClient, path: str) -> None:
     """No page needs an exception from a policy that forbids inline script and style."""
     for client in (ida, ida.application.test_client()):
@@ -380,10 +404,182 @@ def test_events_hold_no_token(ida: FlaskClient) -> None:
     assert "hs1_" not in page
 
 
+# In a store
+
+
+def test_cookie_is_a_reference(shelved: FlaskClient) -> None:
+    """In a store the cookie has 160 characters whatever the session holds, and the page shows the sealed row."""
+    before = cookie_of(shelved)
+    for _ in range(3):
+        press(shelved, "/notes", note="x" * 140)
+
+    page = shelved.get("/vault").text
+
+    assert cookie_of(shelved) == before
+    assert len(before) == 160
+    assert "160 characters, whatever the session holds" in page
+    name = re.search(r"<code>(vault:r\.[\w-]+)</code>", page)
+    row = re.findall(r'<pre class="token"><mark>(hs1_)</mark>([\w=-]+)</pre>', page)[1]
+    assert name is not None
+    assert name[1] not in before
+    assert b"xxx" not in urlsafe_b64decode("".join(row))
+
+
+def test_everything_else_works_in_a_store(shelved: FlaskClient) -> None:
+    """Notes, a flipped bit, a rotation and a logout do what they do in a cookie."""
+    assert "mine" in press(shelved, "/notes", note="mine").text
+    assert "still sealed under an older key" in press(shelved, "/keys").text
+    assert "sealed under the newest key" in press(shelved, "/notes", note="later").text
+    assert "later" in press(shelved, "/keys/retire").text
+    assert "not_authentic" in press(shelved, "/flip").text
+    log_in(shelved)
+    assert "session_destroyed" in press(shelved, "/logout").text
+    assert shelved.get("/vault").location == "/"
+
+
+def test_logout_wins_over_a_slow_page(shelved: FlaskClient) -> None:
+    """In a store the slow page's note is refused, nobody is logged in again, and a copy of the cookie opens nothing."""
+    meanwhile(shelved, lambda tab: press(tab, "/logout"))
+
+    raced = press(shelved, "/slow")
+    after = shelved.get("/vault").location
+    replayed = press(shelved, "/replay")
+
+    assert "The logout won" in raced.text
+    assert "write_refused" in raced.text
+    assert after == "/"
+    assert "Your session is over" in replayed.text
+    assert "logged_out" in replayed.text
+    assert "session_use_after_end" in replayed.text
+    assert shelved.get_cookie("vault-copy") is None
+
+
+def test_slow_page_wins_in_a_cookie(ida: FlaskClient) -> None:
+    """In a cookie the slow page's answer sets the cookie again, and the page says so."""
+    meanwhile(ida, lambda tab: press(tab, "/logout"))
+
+    raced = press(ida, "/slow")
+
+    assert "The slow page won" in raced.text
+    assert SLOW_NOTE in ida.get("/vault").text
+
+
+def test_both_notes_are_kept_in_a_store(shelved: FlaskClient) -> None:
+    """In a store a note that was kept while the slow page was under way stands beside the slow page's."""
+    meanwhile(shelved, lambda tab: press(tab, "/notes", note="quick"))
+
+    raced = press(shelved, "/slow")
+    page = shelved.get("/vault").text
+
+    assert "Nobody logged out" in raced.text
+    assert "write_merged" not in raced.text
+    assert SLOW_NOTE in page
+    assert "quick" in page
+
+
+def test_lost_note_is_told_in_a_store(shelved: FlaskClient) -> None:
+    """Where there is no room for both notes, the slow page's counts, and the page names the event."""
+    for number in range(2):
+        press(shelved, "/notes", note=f"note {number}")
+    meanwhile(shelved, lambda tab: press(tab, "/notes", note="quick"))
+
+    raced = press(shelved, "/slow")
+    page = shelved.get("/vault").text
+
+    assert "no room for both" in raced.text
+    assert SLOW_NOTE in page
+    assert "quick" not in page
+
+
+def test_last_note_wins_in_a_cookie(ida: FlaskClient) -> None:
+    """In a cookie the note that was kept while the slow page was under way is lost, as the vault says."""
+    page = ida.get("/vault").text
+    meanwhile(ida, lambda tab: press(tab, "/notes", note="quick"))
+
+    raced = press(ida, "/slow")
+
+    assert "and it is lost" in page
+    assert "Nobody logged out" in raced.text
+    assert SLOW_NOTE in ida.get("/vault").text
+    assert "quick" not in ida.get("/vault").text
+
+
+def test_race_without_a_slow_page(ida: FlaskClient) -> None:
+    """Who only opens the page of the race is told nothing that did not happen."""
+    inside, outside = ida.get("/race").text, ida.application.test_client().get("/race?since=x").text
+
+    assert "Nobody logged out" in inside
+    assert "You are logged out" in outside
+
+
+def test_replay_without_a_copy_sets_nothing(visitor: FlaskClient) -> None:
+    """Without a copy there is nothing to bring back."""
+    press(visitor, "/replay")
+
+    assert visitor.get_cookie(NAME) is None
+
+
+def test_outage_has_a_page(redis_server: Redis, keys: KeyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store does not answer, the page says so, and the session is there when the store is."""
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+    ida = create_app(keys, {"TESTING": True, "SESSION_STORE": put_up("redis", Path())}).test_client()
+    log_in(ida)
+
+    with monkeypatch.context() as away:
+        away.setattr("redis.Redis.execute_command", refuse)
+        answer = ida.get("/vault")
+
+    assert answer.status_code == 503
+    assert "does not answer" in answer.text
+    assert ida.get("/vault").status_code == 200
+
+
+def refuse(*_: object, **__: object) -> NoReturn:
+    raise redis.ConnectionError
+
+
+def meanwhile(browser: FlaskClient, act: Callable[[FlaskClient], object]) -> None:
+    """Do something in another tab while a slow page waits: the browser has one jar of cookies for both."""
+    tab = browser.application.test_client()
+    tab._cookies = browser._cookies
+
+    def wait(seconds: float) -> None:
+        assert seconds == SLOW
+        act(tab)
+
+    browser.application.extensions["vault.wait"] = wait
+
+
+def test_password_of_redis_is_not_shown(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page says where Redis is, and neither it nor an error names the password in the URL."""
+    with redis_server.client() as client:
+        client.acl_setuser("press", enabled=True, passwords=["+hunter2"], keys=["*"], commands=["+@all"])
+    place = f"127.0.0.1:{redis_server.port}"
+
+    monkeypatch.setenv("REDIS_URL", f"redis://press:hunter2@{place}")
+    assert put_up("redis", Path()).place == f"Redis at {place}"
+
+    monkeypatch.setenv("REDIS_URL", f"redis://press:hunter3@{place}")
+    with pytest.raises(ShelfError) as caught:
+        put_up("redis", Path())
+    assert place in str(caught.value)
+    assert "hunter3" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("store", "driver"), [("redis", "redis"), ("sqlite", "sqlalchemy")])
+def test_missing_driver_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: str, driver: str) -> None:
+    """Without a store's driver the error says what to install."""
+    monkeypatch.delitem(sys.modules, f"hardsession.stores.{driver}", raising=False)
+    monkeypatch.setitem(sys.modules, driver, None)
+
+    with pytest.raises(ShelfError, match=f"pip install {driver}"):
+        put_up(store, tmp_path)
+
+
 @contextmanager
 def serving(tmp_path: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """Start the example as people do; its temporary files go below `tmp_path`."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("PORT", "PLAIN")}
+    kept = {name: value for name, value in os.environ.items() if name not in ("PORT", "PLAIN", "STORE", "REDIS_URL")}
     with subprocess.Popen(
         [sys.executable, "-m", "examples.vault"],
         cwd=Path(examples.__path__[0]).parent,
@@ -477,3 +673,38 @@ def test_port_that_cannot_be_had_is_an_error(tmp_path: Path, value: str) -> None
     assert process.returncode == 1
     assert port in output
     assert len(output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("store", ["memory", "filesystem", "sqlite"])
+def test_it_runs_with_store(tmp_path: Path, store: str) -> None:
+    """`STORE` keeps the sessions on the server, and nothing is left when the demo is stopped."""
+    port = free_port()
+
+    with serving(tmp_path, PORT=str(port), STORE=store) as process:
+        announced_port(process)
+        page = fetch(port)
+        process.terminate()
+        output, _ = process.communicate(timeout=10)
+
+    assert "Open the vault" in page
+    assert "Traceback" not in output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"STORE": "punchcards"}, "Choose one: memory, filesystem, sqlite, redis"),
+        ({"STORE": "redis", "REDIS_URL": "redis://127.0.0.1:1"}, "Redis cannot be used at 127.0.0.1:1"),
+        ({"STORE": "redis", "REDIS_URL": "127.0.0.1"}, "Redis cannot be used at 127.0.0.1"),
+    ],
+)
+def test_store_that_cannot_be_had_is_an_error(tmp_path: Path, environment: dict[str, str], told: str) -> None:
+    """A STORE that there is not, or that nobody answers for, is told in one line, and nothing is served."""
+    with serving(tmp_path, PORT=str(free_port()), **environment) as process:
+        output, _ = process.communicate(timeout=10)
+
+    assert process.returncode == 1
+    assert told in output
+    assert len(output.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []

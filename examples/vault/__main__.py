@@ -1,4 +1,8 @@
-"""Serve the vault: ``python -m examples.vault``. ``PORT=`` names a port, ``PLAIN=1`` makes a cookie for plain http."""
+"""Serve the vault: ``python -m examples.vault``.
+
+``PORT=`` names a port, ``PLAIN=1`` makes a cookie for plain http, and ``STORE=`` keeps sessions on the server: in
+``memory``, ``filesystem``, ``sqlite`` or ``redis`` (where ``REDIS_URL=`` says, or on this machine).
+"""
 
 import os
 import signal
@@ -12,6 +16,7 @@ from tempfile import TemporaryDirectory
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from . import KeyFile, create_app
+from .shelf import ShelfError, put_up
 
 HOST = "127.0.0.1"
 PORTS = range(8000, 8020)
@@ -27,16 +32,27 @@ class QuietHandler(WSGIRequestHandler):
 
 def main() -> None:
     """Listen, say where, and serve until Ctrl-C."""
-    plain = os.environ.get("PLAIN") == "1"
     listener = listen(wanted_ports())
     url = f"http://localhost:{listener.getsockname()[1]}"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the keys go away then, too
     with listener, TemporaryDirectory(prefix="vault-") as private:
-        app = create_app(KeyFile(Path(private, "keys")), {"SESSION_ALLOW_PLAIN_HTTP": plain})
+        app = create_app(KeyFile(Path(private, "keys")), wanted_settings(Path(private)))
         server = make_server(HOST, 0, app, threaded=True, request_handler=QuietHandler, fd=listener.fileno())
         print(f"\n  The vault is open: {url}\n  Stop it with Ctrl-C.\n", flush=True)
         server.serve_forever()
     print("\n  The vault is closed.", flush=True)
+
+
+def wanted_settings(folder: Path) -> dict[str, object]:
+    """What PLAIN and STORE ask for."""
+    settings: dict[str, object] = {"SESSION_ALLOW_PLAIN_HTTP": os.environ.get("PLAIN") == "1"}
+    store = os.environ.get("STORE")
+    if store and store != "cookie":
+        try:
+            settings["SESSION_STORE"] = put_up(store, folder)
+        except ShelfError as error:
+            sys.exit(str(error))
+    return settings
 
 
 def wanted_ports() -> Iterable[int]:

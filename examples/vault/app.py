@@ -1,6 +1,8 @@
 """The application: its settings, its pages, and what it asks of its session."""
 
 import secrets
+import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import wraps
@@ -8,13 +10,15 @@ from typing import cast
 
 from flask import Blueprint, Flask, Response, abort, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.wrappers import Response as BaseResponse
 
-from hardsession import HardSession, current_session
+from hardsession import HardSession, StoreError, current_session
 
 from . import cookies, newsroom
 from .events import Events
 from .key_file import KeyFile
+from .shelf import Shelf
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -30,6 +34,10 @@ KEY_ENDPOINTS = ("pages.keys", "pages.add_key", "pages.retire_keys")
 NOTES_KEPT = 3
 NOTE_LENGTH = 140  # three such notes fit into one cookie, whatever characters they hold
 
+SLOW = 5  # seconds
+SLOW_NOTE = "From the slow page, which began five seconds ago."
+COPY = "vault-copy"  # the cookie in which a thief keeps a copy of the session's
+
 pages = Blueprint("pages", __name__)
 
 
@@ -44,12 +52,15 @@ def create_app(keys: KeyFile, settings: Mapping[str, object] | None = None) -> F
         SESSION_ABSOLUTE_TIMEOUT=timedelta(minutes=30),
         SESSION_TOUCH_INTERVAL=timedelta(seconds=15),
         SESSION_PASSIVE_ENDPOINTS=KEY_ENDPOINTS,
+        SESSION_KEY_PREFIX="vault:",
     )
     app.config.from_mapping(settings or {})
     app.extensions["vault.keys"] = keys
+    app.extensions["vault.wait"] = time.sleep
     app.extensions["vault.events"] = Events(app)
     app.register_blueprint(pages)
     app.register_error_handler(HTTPException, show_error)
+    app.register_error_handler(StoreError, show_outage)
     app.after_request(harden)
     HardSession(app).ready()
     return app
@@ -116,6 +127,8 @@ def vault() -> ResponseReturnValue:
         keys=vault_keys().ids(),
         events=vault_events().last(),
         note_length=NOTE_LENGTH,
+        slow=SLOW,
+        row=row(),
     )
 
 
@@ -124,9 +137,43 @@ def vault() -> ResponseReturnValue:
 def add_note() -> ResponseReturnValue:
     note = request.form.get("note", "").strip()[:NOTE_LENGTH]
     if note:
-        current_session["notes"].append(note)  # a change within a value is seen and saved
-        del current_session["notes"][:-NOTES_KEPT]
+        keep_note(note)
     return redirect(url_for("pages.vault"))
+
+
+@pages.post("/slow")
+@login_required
+def be_slow() -> ResponseReturnValue:
+    """Read the session, take long, and write: whatever happens to the session meanwhile, this request knows nothing."""
+    before = vault_events().newest()
+    current_app.extensions["vault.wait"](SLOW)
+    keep_note(SLOW_NOTE)
+    response = redirect(url_for("pages.race", since=before))
+    set_cookie(response, COPY, request.cookies[current_app.config["SESSION_COOKIE_NAME"]])
+    return response
+
+
+@pages.get("/race")
+def race() -> ResponseReturnValue:
+    """Say what became of the slow page's note, by the events since it began and by the cookie that came with this."""
+    events = vault_events()
+    return render_template(
+        "race.html",
+        since=events.since(request.args.get("since", events.newest(), int)),
+        inside="username" in current_session,
+        copied=COPY in request.cookies,
+        events=events.last(),
+    )
+
+
+@pages.post("/replay")
+def replay() -> ResponseReturnValue:
+    """Play the thief: bring a copy of the cookie that was made before the logout. No session is touched here."""
+    response = redirect(url_for("pages.front"))
+    if COPY in request.cookies:
+        set_cookie(response, current_app.config["SESSION_COOKIE_NAME"], request.cookies[COPY])
+        response.delete_cookie(COPY, secure=current_app.config["SESSION_COOKIE_SECURE"], httponly=True, samesite="Lax")
+    return response
 
 
 @pages.post("/flip")
@@ -135,13 +182,7 @@ def flip() -> ResponseReturnValue:
     name = current_app.config["SESSION_COOKIE_NAME"]
     response = redirect(url_for("pages.front"))
     if name in request.cookies:
-        response.set_cookie(
-            name,
-            cookies.flip_one_bit(request.cookies[name]),
-            secure=current_app.config["SESSION_COOKIE_SECURE"],
-            httponly=current_app.config["SESSION_COOKIE_HTTPONLY"],
-            samesite=current_app.config["SESSION_COOKIE_SAMESITE"],
-        )
+        set_cookie(response, name, cookies.flip_one_bit(request.cookies[name]))
     return response
 
 
@@ -163,6 +204,31 @@ def retire_keys() -> ResponseReturnValue:
 def log_out() -> ResponseReturnValue:
     current_session.logout()
     return redirect(url_for("pages.front"))
+
+
+def keep_note(note: str) -> None:
+    current_session["notes"].append(note)  # a change within a value is seen and saved
+    del current_session["notes"][:-NOTES_KEPT]
+
+
+def set_cookie(response: BaseResponse, name: str, value: str) -> None:
+    """What the attacker that this demo plays puts into a browser, with the attributes of the session's cookie."""
+    response.set_cookie(
+        name,
+        value,
+        secure=current_app.config["SESSION_COOKIE_SECURE"],
+        httponly=current_app.config["SESSION_COOKIE_HTTPONLY"],
+        samesite=current_app.config["SESSION_COOKIE_SAMESITE"],
+    )
+
+
+def row() -> dict[str, object] | None:
+    """The session's row as the store has it, where sessions are in a store."""
+    shelf = current_app.config.get("SESSION_STORE")
+    if not isinstance(shelf, Shelf) or shelf.row is None:
+        return None
+    name, value = shelf.row
+    return {"place": shelf.place, "name": name, "size": len(value), "sealed": urlsafe_b64encode(value).decode()}
 
 
 def clocks() -> dict[str, tuple[int, int]]:
@@ -189,6 +255,10 @@ def show_front(*, wrong: bool = False) -> str:
 
 def show_error(error: HTTPException) -> ResponseReturnValue:
     return render_template("error.html", error=error), error.code or 500
+
+
+def show_outage(_error: StoreError) -> ResponseReturnValue:
+    return show_error(ServiceUnavailable("The store of the sessions does not answer. Nobody was logged out by that."))
 
 
 def harden(response: Response) -> Response:
