@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from doctest import ELLIPSIS
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +20,10 @@ from sybil import Document
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 import hardsession
-from hardsession import HardSession, Key, checks, cli, errors, policy, serializers, signals
+import hardsession.testing
+from hardsession import HardSession, Key, audit, checks, cli, errors, policy, serializers, signals, stores
 from hardsession.crypto.seal import Purpose
+from hardsession.modes.server_side import LATE
 from hardsession.record import EndReason, PayloadFormat, RevocationKind
 from hardsession.sessions import Session
 from hardsession.settings import SETTINGS, Settings
@@ -239,6 +242,54 @@ def test_default_is_the_one_of_the_page(setting: str) -> None:
     assert Settings.read(config | {setting: value}) == Settings.read(config)
 
 
+def test_defaults_of_stores_are_those_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the page says of the settings that a store is built from is what it is built from without them."""
+    page = table(REFERENCE / "settings.md", "setting")
+    default = {name: eval(row[1].strip("`"), {"timedelta": timedelta}) for name, row in page.items()}
+    options = partial(stores.Options, None, 2)
+    made: list[object] = []
+
+    def note(*args: object, **kwargs: object) -> None:
+        made.append((args, kwargs))
+
+    monkeypatch.setattr("hardsession.stores.filesystem.FilesystemStore", note)
+    monkeypatch.setattr("hardsession.stores.redis.RedisStore.from_url", note)
+    monkeypatch.setattr("hardsession.stores.sqlalchemy.SQLAlchemyStore", note)
+
+    for name, built_from in {
+        "filesystem": "SESSION_FILE_",
+        "redis": "SESSION_REDIS",
+        "sqlalchemy": ("SESSION_SQLALCHEMY_", "SESSION_CREATE_TABLES"),
+    }.items():
+        always = {"SESSION_SQLALCHEMY": "sqlite:///sessions.db"}
+        said = {setting: value for setting, value in default.items() if setting.startswith(built_from)}
+        assert said
+        stores.build(name, options(always | said))
+        stores.build(name, options(always))
+
+    assert made[0::2] == made[1::2]
+    settings = Settings.read({"SECRET_KEY": Key.generate().text, "SESSION_TYPE": "memory"})
+    assert settings is not None
+    assert settings.store is not None
+    assert settings.store.options.timeout == default["SESSION_STORE_TIMEOUT"].total_seconds()
+
+
+def test_stores_are_all_there() -> None:
+    """The pages name every store, every scheme of a URL, and what is there to test a store with."""
+    choose, api = (page.read_text("utf-8") for page in (DOCS / "how-to" / "choose-a-store.md", REFERENCE / "api.md"))
+
+    assert {re.sub(r"[\[\]`]|\(.*", "", name) for name in table(DOCS / "how-to" / "choose-a-store.md", "store")} == {
+        *stores.STORES
+    }
+    assert all(
+        f"`{name}`" in table(REFERENCE / "settings.md", "setting")["SESSION_TYPE"][2].replace('"', "")
+        for name in stores.STORES
+    )
+    assert all(f"{scheme}://" in choose for scheme in stores.SCHEMES)
+    assert all(f"hardsession.stores.{name}." in api for name in stores.STORES)
+    assert all(f"`{name}`" in api for name in hardsession.testing.__all__)
+
+
 def test_profiles_are_those_of_the_code() -> None:
     """The page of settings and the code agree on the numbers of every profile."""
     units = {"min": 60, "h": 3600, "d": 86400}
@@ -283,6 +334,18 @@ def test_signals_are_all_there() -> None:
     assert table(page, "signal").keys() == {signal.name for signal in signals.ALL}
     assert table(page, "refusal").keys() == {reason.value for reason in errors.Refusal}
     assert table(page, "end").keys() == {timeout.value for timeout in policy.Timeout}
+
+
+def test_audit_lines_are_those_of_the_code() -> None:
+    """The page of signals names the events that are warnings, and limited."""
+    text = (REFERENCE / "signals.md").read_text("utf-8")
+
+    warnings = re.search(r"^(.+) are warnings, and everything else", text, re.MULTILINE)
+
+    assert warnings is not None
+    assert re.findall(r"`(\w+)`", warnings[1]) == [signal.name for signal in audit._LIMITED]
+    assert audit.LIMIT == 10
+    assert "at most ten lines a minute" in text
 
 
 def test_commands_and_options_are_all_there() -> None:
@@ -343,6 +406,7 @@ def test_format_is_that_of_the_code() -> None:
 
     assert numbers("purpose") == {purpose.value: purpose.name.lower() for purpose in Purpose}
     assert numbers("end reason") == {reason.value: reason.name.lower() for reason in EndReason}
+    assert f"less than {LATE} seconds older" in page.read_text("utf-8")
     assert numbers("revocation") == {kind.value: kind.name.lower() for kind in RevocationKind}
     assert table(page, "serializer").keys() == {str(format.value) for format in PayloadFormat}
     tags = {int(code): cells[0].strip('`"') for code, cells in table(page, "extension type").items()}

@@ -6,7 +6,15 @@ from typing import assert_type
 
 from blinker import NamedSignal
 
-from hardsession import ConfigError, HardSessionError, SerializationError, SessionTooLargeError, signals
+from hardsession import (
+    ConfigError,
+    ConflictError,
+    HardSessionError,
+    SerializationError,
+    SessionTooLargeError,
+    StoreError,
+    signals,
+)
 from hardsession.errors import Problem, Refusal, TokenRefused
 
 
@@ -25,7 +33,9 @@ def data(
     assert_type(refused.reason, Refusal)
 
 
-def one_base_for_all(error: ConfigError | SerializationError | SessionTooLargeError | TokenRefused) -> None:
+def one_base_for_all(
+    error: ConfigError | SerializationError | StoreError | ConflictError | SessionTooLargeError | TokenRefused,
+) -> None:
     ours: HardSessionError = error
     print(ours)
 
@@ -41,6 +51,10 @@ def events() -> None:
     assert_type(signals.session_regenerated, NamedSignal)
     assert_type(signals.session_expired, NamedSignal)
     assert_type(signals.session_destroyed, NamedSignal)
+    assert_type(signals.session_use_after_end, NamedSignal)
     assert_type(signals.session_rejected, NamedSignal)
     assert_type(signals.session_too_large, NamedSignal)
     assert_type(signals.keys_refused, NamedSignal)
+    assert_type(signals.write_refused, NamedSignal)
+    assert_type(signals.write_merged, NamedSignal)
+    assert_type(signals.store_failed, NamedSignal)
