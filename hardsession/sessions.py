@@ -89,7 +89,7 @@ class Session(SessionMixin):
         self._named_at_login: dict[str, Any] = {}
         self._cleared = False
         self._failure: BaseException | None = None
-        self.logs_in = False
+        self.logs_in: bool = False
         self._admitted: list[Callable[[str], bool]] = []
         self._written: set[str] = set()
         self._data: dict[str, Any] = {}
