@@ -123,8 +123,8 @@ class Record:
             )
             end = _HEADER.size + length
             metadata = _unpack_metadata(plaintext[_HEADER.size : end])
-            format_ = PayloadFormat(flags & 0b11)
-        except (struct_error, msgspec.MsgspecError, ValueError):
+            format_ = _FORMATS[flags & 0b11]
+        except (struct_error, msgspec.MsgspecError, KeyError, ValueError):
             raise TokenRefused(Refusal.HEADER) from None
         if flags & 0b1100_0000 or end > len(plaintext) or not created <= seen <= expires:
             raise TokenRefused(Refusal.HEADER)
@@ -281,6 +281,7 @@ _ENDED = Struct(">IB32s")
 _USER = Struct(">IH")
 _REVOCATION = Struct(">BI")
 _NO_ROW = bytes(32)
+_FORMATS = {format_.value: format_ for format_ in PayloadFormat}
 _NO_METADATA = Metadata()
 _encode = msgspec.msgpack.Encoder().encode
 _decode_metadata = msgspec.msgpack.Decoder(Metadata).decode
