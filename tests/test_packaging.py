@@ -28,7 +28,7 @@ class Watch:
             print(name)
 
 sys.meta_path.insert(0, Watch())
-import hardsession, hardsession.cli
+import hardsession, hardsession.cli, hardsession.stores, hardsession.testing
 """
 DRIVERS = [
     *("redis", "valkey", "pymemcache", "memcache", "pylibmc", "pymongo", "sqlalchemy", "boto3", "botocore", "cachelib"),

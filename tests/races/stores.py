@@ -28,7 +28,7 @@ def make_store(name: str, folder: Path, redis_url: str) -> Store:
         case "memory":
             return MemoryStore()
         case "filesystem":
-            return FilesystemStore(folder / "sessions")
+            return FilesystemStore(folder / "sessions", timeout=PATIENCE)
         case "sqlalchemy":
             return SQLAlchemyStore(f"sqlite:///{folder}/sessions.db", timeout=PATIENCE)
         case "redis":
