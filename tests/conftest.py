@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +16,9 @@ from werkzeug.test import TestResponse
 
 from hardsession import HardSession, Key
 from hardsession.signals import ALL
+from tests.races.stores import NAMES, Watched, make_store
+from tests.servers import Server
+from tests.servers.redis import Redis
 
 _untested: set[str] = set()
 
@@ -30,6 +34,32 @@ def untested() -> Callable[[str], NoReturn]:
         pytest.skip(f"not tested: {what}")
 
     return skip
+
+
+@pytest.fixture(scope="session")
+def server(untested: Callable[[str], NoReturn]) -> Iterator[Callable[[type[Server]], Any]]:
+    """The server of a kind that all tests share which do it no harm: `server(Redis)`."""
+    running: dict[type[Server], Server] = {}
+    with ExitStack() as stack:
+
+        def get(kind: type[Server]) -> Server:
+            if kind not in running:
+                running[kind] = stack.enter_context(kind.running(untested))
+            return running[kind]
+
+        yield get
+
+
+@pytest.fixture(scope="session")
+def redis_server(server: Callable[[type[Server]], Any]) -> Redis:
+    """A Redis for all tests that do it no harm."""
+    return server(Redis)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=NAMES)
+def store(request: pytest.FixtureRequest, server: Callable[[type[Server]], Any], tmp_path: Path) -> Watched:
+    """Each atomic store in turn, empty."""
+    return Watched(make_store(request.param, tmp_path, server))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,22 +14,12 @@ from freezegun import freeze_time
 from werkzeug.test import EnvironBuilder
 
 from hardsession import HardSession, current_session
-from tests.races.stores import NAMES, RECORD, TOMBSTONE, Watched, make_store, rows
-from tests.servers import redis_server
-
-__all__ = ["redis_server"]
+from tests.races.stores import RECORD, TOMBSTONE, Watched, rows
 
 START = datetime(2026, 11, 24, 9, 0, 0, tzinfo=UTC)
 COOKIE = "__Host-Http-session"
 
 hard = HardSession()
-
-
-@pytest.fixture(params=NAMES)
-def store(request: Any, tmp_path: Path) -> Watched:
-    """Each store in turn, empty."""
-    url = request.getfixturevalue("redis_server").url if request.param == "redis" else ""
-    return Watched(make_store(request.param, tmp_path, url))
 
 
 @pytest.fixture
@@ -159,7 +148,7 @@ class TestEnd:
 
         assert answer.cookies[0].startswith(f"{COOKIE}=;")
         assert "Secure" in answer.cookies[0]
-        assert (rows(store.store, RECORD), len(rows(store.store, TOMBSTONE))) == ([], 1)
+        assert (rows(store, RECORD), len(rows(store, TOMBSTONE))) == ([], 1)
         assert act(replay(client, kept), lambda: (dict(session), current_session.ended)).value == ({}, "logged_out")
 
     def test_logout_replay(self, client, act, token, events):
@@ -257,7 +246,7 @@ class TestLogin:
             {},
             "logged_in",
         )
-        assert len(rows(store.store, RECORD)) == 1
+        assert len(rows(store, RECORD)) == 1
 
     @pytest.mark.parametrize(
         "change", [{"user_id": "ada"}, {"role": "admin"}, {"is_admin": True}, {"logged_in": True}], ids=str

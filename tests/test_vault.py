@@ -27,9 +27,7 @@ from examples.vault import KeyFile, create_app
 from examples.vault.__main__ import PORTS
 from examples.vault.app import SLOW, SLOW_NOTE
 from examples.vault.shelf import Shelf, ShelfError, put_up
-from tests.servers import Redis, redis_server
-
-__all__ = ["redis_server"]
+from tests.servers.redis import Redis
 
 NAME = "__Host-Http-session"
 SECRET = "Source HERON"

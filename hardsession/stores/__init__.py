@@ -115,10 +115,27 @@ with suppress(AttributeError):  # some operating systems do not fork
     os.register_at_fork(after_in_child=_forget_inherited)
 
 
-STORES = {"memory": "", "filesystem": "", "redis": "redis", "sqlalchemy": "sqlalchemy"}
+STORES = {
+    "memory": "",
+    "filesystem": "",
+    "redis": "redis",
+    "memcached": "memcached",
+    "mongodb": "mongodb",
+    "sqlalchemy": "sqlalchemy",
+    "dynamodb": "dynamodb",
+    "cachelib": "cachelib",
+}
 """Every store by the name that `SESSION_TYPE` takes, which is its module's, and the extra that installs its driver."""
 
-SCHEMES = {"file": "filesystem", "redis": "redis", "rediss": "redis", "unix": "redis"}
+SCHEMES = {
+    "file": "filesystem",
+    "redis": "redis",
+    "rediss": "redis",
+    "unix": "redis",
+    "memcached": "memcached",
+    "mongodb": "mongodb",
+    "mongodb+srv": "mongodb",
+}
 """The store for a URL that `SESSION_STORE` takes; any other scheme is SQLAlchemy's."""
 
 

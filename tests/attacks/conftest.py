@@ -20,11 +20,7 @@ from hardsession.crypto.encoding import from_text, to_text
 from hardsession.crypto.keys import KeyRing, RingKey
 from hardsession.crypto.seal import Purpose, Sealer
 from hardsession.record import Record
-from tests.races.conftest import store
 from tests.races.stores import RECORD, TOMBSTONE, Watched, rows
-from tests.servers import redis_server
-
-__all__ = ["redis_server", "store"]
 
 NAME = "__Host-Http-session"
 START = datetime(2026, 11, 24, 9, 0, 0, tzinfo=UTC)
@@ -104,7 +100,7 @@ class Intruder:
 
     def names(self, kind: int = RECORD) -> list[str]:
         """The names of all rows of one kind."""
-        return rows(self.store.store, kind)
+        return rows(self.store, kind)
 
     def dump(self) -> dict[str, bytes]:
         """Everything that the store holds."""

@@ -101,7 +101,7 @@ FOREIGN = {
         "link": lambda path: (path.unlink(), path.symlink_to("/etc/passwd")),
         "folder": lambda path: (path.unlink(), path.mkdir()),
     },
-    "sqlalchemy": {"integer": 1, "text": '{"_user_id": "mallory"}', "real": 1.5},
+    "sqlite": {"integer": 1, "text": '{"_user_id": "mallory"}', "real": 1.5},
     "redis": {
         "list": lambda redis, key: redis.rpush(key, "a"),
         "hash": lambda redis, key: redis.hset(key, "_user_id", "mallory"),

@@ -1,26 +1,12 @@
-"""The stores and the application that races are run on."""
+"""The application that races are run on, on each store in turn."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
 
-from tests.servers import redis_server
-
-from .stores import NAMES, Watched, make_store
+from .stores import Watched
 from .traffic import make_app
-
-__all__ = ["redis_server"]
-
-
-@pytest.fixture(params=NAMES)
-def store(request: Any, tmp_path: Path) -> Watched:
-    """Each store in turn, empty."""
-    url = request.getfixturevalue("redis_server").url if request.param == "redis" else ""
-    return Watched(make_store(request.param, tmp_path, url))
 
 
 @pytest.fixture

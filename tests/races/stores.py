@@ -12,37 +12,31 @@ from hardsession.errors import StoreError
 from hardsession.stores import Outcome, Store, Stored, Version
 from hardsession.stores.filesystem import FilesystemStore
 from hardsession.stores.memory import MemoryStore
-from hardsession.stores.redis import RedisStore
 from hardsession.stores.sqlalchemy import SQLAlchemyStore
+from tests.servers import PATIENCE, Server
+from tests.servers.redis import Redis
 
-NAMES = ("memory", "filesystem", "sqlalchemy", "redis")
-PATIENCE = 20
-"""Seconds after which a test that waits for another thread fails instead of hanging."""
+SERVED: dict[str, type[Server]] = {"redis": Redis}
+NAMES = ("memory", "filesystem", "sqlite", *SERVED)
 
 RECORD, TOMBSTONE = 3, 5
 
 
-def make_store(name: str, folder: Path, redis_url: str) -> Store:
+def make_store(name: str, folder: Path, server: Callable[[type[Server]], Server]) -> Store:
     """An empty store of that name."""
     match name:
         case "memory":
             return MemoryStore()
         case "filesystem":
             return FilesystemStore(folder / "sessions", timeout=PATIENCE)
-        case "sqlalchemy":
+        case "sqlite":
             return SQLAlchemyStore(f"sqlite:///{folder}/sessions.db", timeout=PATIENCE)
-        case "redis":
-            store = RedisStore.from_url(redis_url, timeout=PATIENCE)
-            for key in list(store.keys("")):
-                store.delete(key)
-            return store
-    raise ValueError(name)
+    return server(SERVED[name]).empty_store()
 
 
-def rows(store: Store, kind: int = RECORD) -> list[str]:
+def rows(store: Watched, kind: int = RECORD) -> list[str]:
     """The names of all rows of one kind."""
-    names: list[str] = list(store.keys(""))  # type: ignore[attr-defined]  # each of these stores can name its rows
-    return [name for name in names if (stored := store.get(name)) and stored.value[3] == kind]
+    return [name for name in sorted(store.names) if (stored := store.store.get(name)) and stored.value[3] == kind]
 
 
 @dataclass(frozen=True)
@@ -64,6 +58,8 @@ class Watched:
         self.store = store
         self.atomic = store.atomic
         self.calls: list[Call] = []
+        self.names: set[str] = set()
+        """Every key that it was ever asked for: not every store can name what it holds."""
         self.before: Callable[[Call], None] = _nothing
         self.after: Callable[[Call], None] = _nothing
 
@@ -99,6 +95,7 @@ class Watched:
     def _call(self, verb: str, key: str, *arguments: Any) -> Any:
         call = Call(verb, key, current_thread().name)
         self.calls.append(call)
+        self.names.add(key)
         self.before(call)
         result = getattr(self.store, verb)(key, *arguments)
         self.after(call)

@@ -174,7 +174,7 @@ def both_are_answered(story: Story) -> bool:
 
 def nothing_is_left_behind(story: Story) -> bool:
     """There is no row that nobody can have a token for."""
-    return len(rows(story.store.store)) == len(story.live)
+    return len(rows(story.store)) == len(story.live)
 
 
 def logout_is_final(story: Story) -> bool:

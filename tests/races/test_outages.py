@@ -11,7 +11,7 @@ from flask import Flask, session
 
 from hardsession.errors import StoreError
 from hardsession.stores.redis import RedisStore
-from tests.servers import Redis
+from tests.servers.redis import Redis
 
 from .stores import Outage
 from .traffic import Slow, clear_and_write, login, logout, make_app, owner, read, regenerate, send, write

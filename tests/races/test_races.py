@@ -30,7 +30,7 @@ from .traffic import (
     write,
 )
 
-PURGED = pytest.mark.parametrize("store", ["memory", "filesystem", "sqlalchemy"], indirect=True)
+PURGED = pytest.mark.parametrize("store", ["memory", "filesystem", "sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ class TestEnd:
 
         assert (answer.status, answer.cookies) == (200, [])
         assert send(app, ada, owner).value is None
-        assert rows(store.store) == []
+        assert rows(store) == []
         assert "write_refused" in [name for name, _ in events]
 
     def test_touch_does_not_resurrect_either(self, store):
@@ -70,7 +70,7 @@ class TestEnd:
         answer = slow.finish()
 
         assert (answer.status, answer.cookies) == (200, [])
-        assert rows(store.store) == []
+        assert rows(store) == []
 
     @pytest.mark.parametrize(
         "change", [login("bob"), regenerate, write(role="editor")], ids=["login", "new id", "role"]
@@ -85,7 +85,7 @@ class TestEnd:
         assert (answer.status, answer.cookies) == (200, [])
         assert send(app, ada, read).value == {}
         assert "late" not in send(app, new, read).value
-        assert len(rows(store.store)) == 1
+        assert len(rows(store)) == 1
 
     @pytest.mark.parametrize("change", [regenerate, write(role="editor"), pop], ids=["new id", "role", "pop"])
     def test_new_id_does_not_resurrect_either(self, app, ada, store, change):
@@ -96,7 +96,7 @@ class TestEnd:
         answer = slow.finish()
 
         assert (answer.status, answer.cookies) == (200, [])
-        assert rows(store.store) == []
+        assert rows(store) == []
 
     def test_a_login_does_not_resurrect_what_was_logged_out(self, app, ada, store):
         """A slow login in a session that was logged out meanwhile is refused: the logout came from the same browser."""
@@ -106,7 +106,7 @@ class TestEnd:
         answer = slow.finish()
 
         assert (answer.status, answer.cookies) == (200, [])
-        assert rows(store.store) == []
+        assert rows(store) == []
 
     def test_tombstone_expired_during_request(self, app, ada, store):
         """Without its tombstone an ended session is as dead: nothing is written where nothing stands."""
@@ -134,7 +134,7 @@ class TestEnd:
                 answer = slow.finish()
 
                 assert (answer.status, answer.cookies) == (200, [])
-                assert rows(store.store) == []
+                assert rows(store) == []
 
     def test_logout_by_a_page_that_the_timeout_overtook(self, store):
         """A logout after the idle timeout is final too: a page that began in time does not bring the session back."""
@@ -184,7 +184,7 @@ class TestCookie:
         answer = send(app, token, change)
 
         assert (answer.status, answer.cookies) == (200, [])
-        assert len(rows(store.store)) == 1
+        assert len(rows(store)) == 1
 
     @pytest.mark.parametrize("how", [login(), clear_and_login], ids=["login", "clear and login"])
     @pytest.mark.parametrize("seconds", [0, 59])
@@ -489,7 +489,7 @@ class TestIdentity:
         send(app, token, logout)
 
         assert slow.finish().token is None
-        assert rows(store.store) == []
+        assert rows(store) == []
 
     @pytest.mark.parametrize("how", [login(), clear_and_login], ids=["login", "clear and login"])
     def test_logout_with_the_id_before_the_login(self, app, token, store, how):
@@ -499,7 +499,7 @@ class TestIdentity:
         send(app, token, logout)
 
         assert send(app, ada, owner).value is None
-        assert rows(store.store) == []
+        assert rows(store) == []
 
     @pytest.mark.parametrize("first", [regenerate, logout])
     def test_logout_against_regenerate(self, app, ada, store, first):
@@ -510,7 +510,7 @@ class TestIdentity:
 
         answer = slow.finish()
 
-        assert rows(store.store) == []
+        assert rows(store) == []
         tokens = [ada, other.token, answer.token]
         assert [send(app, token, owner).value for token in tokens if token] == [None] * len([*filter(None, tokens)])
 
@@ -523,4 +523,4 @@ class TestIdentity:
 
         assert (answer.status, answer.cookies) == (200, [])
         assert send(app, bye, read).value == {"bye": 1}
-        assert len(rows(store.store)) == 1
+        assert len(rows(store)) == 1

@@ -60,7 +60,7 @@ class Lagging:
 @pytest.fixture
 def replica(store: Any) -> Lagging:
     """A replica of each store in turn."""
-    return Lagging(store.store)
+    return Lagging(store)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from hardsession.errors import StoreError
 from hardsession.stores import Options, Outcome, Store, Version, build
 from hardsession.stores.redis import RedisStore
 from hardsession.testing import OutageContract, StoreContract
-from tests.servers import Redis
+from tests.servers.redis import Redis
 
 VERSION = Version(b"v" * 16)
 VERBS: dict[str, Callable[[RedisStore], Any]] = {

@@ -1,5 +1,7 @@
 """Real servers for the tests: each in a folder of its own, on a free port of 127.0.0.1, gone when the tests are over.
 
+One module a server. The fixture `server` gives the one of the whole run, for tests that do it no harm.
+
 A server's class says how it is called, how it is started, and how to tell that it is this very process which answers:
 a port that accepts may be anybody's. Start servers from the main thread, since they end with the thread that did.
 """
@@ -20,10 +22,15 @@ from typing import Any, ClassVar, NoReturn, Self
 
 import mirakuru.base
 import port_for
-import pytest
+
+from hardsession.stores import Store
 
 # It ends processes by a part of their number, which may be that of another run of the tests.
 atexit.unregister(mirakuru.base.cleanup_subprocesses)
+
+
+PATIENCE = 20
+"""Seconds after which a test that waits for another thread or a server fails instead of hanging."""
 
 
 class Server(ABC):
@@ -56,6 +63,10 @@ class Server(ABC):
         """The process that runs."""
         assert self._process is not None, "the server is not running"
         return self._process.pid
+
+    def empty_store(self) -> Store:
+        """An empty store on it, which waits for as long as a busy machine may take (`PATIENCE`)."""
+        raise NotImplementedError
 
     def start(self) -> None:
         """Start it, and come back when it answers."""
@@ -128,38 +139,6 @@ class _Process(mirakuru.base.Executor):
         with contextlib.suppress(Exception):
             return self._server.answers()
         return False
-
-
-class Redis(Server):
-    """Redis, which keeps nothing on the disk."""
-
-    program = package = "redis-server"
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
-
-    def command(self) -> list[str]:
-        where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        return [self.program, *where, "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]
-
-    def answers(self) -> bool:
-        with self.client() as client:
-            return bool(client.info("server")["process_id"] == self.pid)
-
-    def client(self, **options: Any) -> Any:
-        """A client that does not try again."""
-        import redis
-
-        options = {"socket_timeout": 1, "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0)} | options
-        return redis.Redis.from_url(self.url, **options)
-
-
-@pytest.fixture(scope="session")
-def redis_server(untested: Callable[[str], NoReturn]) -> Iterator[Redis]:
-    """A Redis for all tests that do it no harm."""
-    with Redis.running(untested) as server:
-        yield server
 
 
 def _ends_with_us() -> list[str]:
