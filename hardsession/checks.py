@@ -133,6 +133,17 @@ def _compression(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def _store_that_cannot_compare(settings: Settings) -> Iterator[Finding]:
+    if settings.store is not None and not settings.store.atomic:
+        yield Finding(
+            "HS014",
+            Severity.ERROR if settings.profile in _STRICT_PROFILES else Severity.WARNING,
+            f"The {settings.store.name} store does not compare and write in one step: a request under way can bring a "
+            "session back that was logged out, and lose what another one wrote.",
+            "Use another store.",
+        )
+
+
 def _unknown_settings(settings: Settings) -> Iterator[Finding]:
     for name in settings.unknown:
         near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.8)
@@ -141,6 +152,7 @@ def _unknown_settings(settings: Settings) -> Iterator[Finding]:
 
 
 _KEYGEN = "Set SESSION_SECRET_KEYS to a list of keys from `flask hardsession keygen`."
+_STRICT_PROFILES = ("aal2", "aal3", "pci", "high")
 _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _weak_keys,
     _plain_http,
@@ -150,5 +162,6 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _app_id,
     _copied_cookies,
     _compression,
+    _store_that_cannot_compare,
     _unknown_settings,
 )

@@ -19,7 +19,7 @@ from .modes.cookie import CookieMode
 from .modes.server_side import ServerSideMode
 from .record import PayloadFormat
 from .sessions import Rules, Session
-from .settings import Settings, Watch
+from .settings import MEANINGLESS, Settings, Watch
 
 if TYPE_CHECKING:
     from .modes import Mode
@@ -106,9 +106,11 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
     settings = read_settings(app)
     if settings is None:
         return None
-    keys, mode = _keys(app, settings), _mode(settings)
+    keys = _keys(app, settings)
+    with app.app_context():  # Flask-SQLAlchemy tells its engines to nobody else
+        mode = _mode(settings)
     settings.write_back(app.config)
-    _log_what_is_weak(settings)
+    _log_what_is_odd(settings)
     Audit(settings.app_id).listen(app)
     flask_login.connect(app)
     formats: dict[PayloadFormat, Serializer] = {
@@ -162,13 +164,16 @@ def _mode(settings: Settings) -> Mode:
     try:
         store = spec.store or stores.build(spec.name, spec.options)
     except (ImportError, ValueError) as error:
-        raise ConfigError([Problem("SESSION_TYPE", f"{error}.", "Then start again.")]) from error
+        setting = "SESSION_TYPE" if spec.options.url is None else "SESSION_STORE"
+        raise ConfigError([Problem(setting, f"{error}.", "Then start again.")]) from error
     return ServerSideMode(
         store, key_prefix=settings.key_prefix, app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to
     )
 
 
-def _log_what_is_weak(settings: Settings) -> None:
+def _log_what_is_odd(settings: Settings) -> None:
+    for name in settings.meaningless:
+        _log.warning("%s does nothing here, and can go: %s.", name, MEANINGLESS[name])
     for fault in settings.weak_keys:
         _log.warning(
             "%s It is used because the app is in debug or testing mode, and would be refused elsewhere.", fault

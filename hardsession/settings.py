@@ -20,7 +20,7 @@ from .errors import ConfigError, Problem
 from .key_sources import FILE_SETTING, MIN_KEY_BYTES, parse_key, read_keys, weakness
 from .policy import PROFILES, Timeouts
 from .serializers import Serializer
-from .stores import SCHEMES, STORES, Options, Store
+from .stores import NOT_ATOMIC, SCHEMES, STORES, Options, Store
 
 T = TypeVar("T")
 
@@ -29,6 +29,8 @@ SETTINGS = frozenset(
         "SESSION_ABSOLUTE_TIMEOUT",
         "SESSION_ALLOW_PLAIN_HTTP",
         "SESSION_APP_ID",
+        "SESSION_CACHELIB",
+        "SESSION_CLEANUP_N_REQUESTS",
         "SESSION_COMPRESS",
         "SESSION_CONFLICT",
         "SESSION_COOKIE_DOMAIN",
@@ -40,12 +42,20 @@ SETTINGS = frozenset(
         "SESSION_COOKIE_SAMESITE",
         "SESSION_COOKIE_SECURE",
         "SESSION_CREATE_TABLES",
+        "SESSION_DYNAMODB",
+        "SESSION_DYNAMODB_TABLE",
+        "SESSION_DYNAMODB_TABLE_NAME",
         "SESSION_FILE_DIR",
         "SESSION_FILE_MODE",
         "SESSION_FILE_THRESHOLD",
         "SESSION_IDENTITY_KEYS",
         "SESSION_IDLE_TIMEOUT",
+        "SESSION_ID_LENGTH",
         "SESSION_KEY_PREFIX",
+        "SESSION_MEMCACHED",
+        "SESSION_MONGODB",
+        "SESSION_MONGODB_COLLECT",
+        "SESSION_MONGODB_DB",
         "SESSION_PAD_TO",
         "SESSION_PASSIVE_ENDPOINTS",
         "SESSION_PERMANENT",
@@ -60,16 +70,28 @@ SETTINGS = frozenset(
         "SESSION_SERIALIZATION_FORMAT",
         "SESSION_SERIALIZER",
         "SESSION_SQLALCHEMY",
+        "SESSION_SQLALCHEMY_BIND_KEY",
         "SESSION_SQLALCHEMY_SCHEMA",
+        "SESSION_SQLALCHEMY_SEQUENCE",
         "SESSION_SQLALCHEMY_TABLE",
         "SESSION_STORE",
         "SESSION_STORE_OUTAGE",
         "SESSION_STORE_TIMEOUT",
         "SESSION_TOUCH_INTERVAL",
         "SESSION_TYPE",
+        "SESSION_USE_SIGNER",
     }
 )
 """The names that mean something to this version, or to a neighbour of it."""
+
+MEANINGLESS = {
+    "SESSION_CLEANUP_N_REQUESTS": "no request cleans up: call the store's purge()",
+    "SESSION_FILE_THRESHOLD": "no session that lives is ever pruned",
+    "SESSION_ID_LENGTH": "a session's secret always has 256 bits",
+    "SESSION_SQLALCHEMY_SEQUENCE": "a row's key is its name, and no number",
+    "SESSION_USE_SIGNER": "the cookie is always sealed",
+}
+"""Settings of flask-session that are accepted and do nothing, and why."""
 
 MAX_LIFETIME = 400 * 86400
 """Seconds: browsers keep no cookie for longer (RFC 6265bis)."""
@@ -92,6 +114,11 @@ class StoreSpec:
     name: str
     options: Options
     store: Store | None = None
+
+    @property
+    def atomic(self) -> bool:
+        """Whether it compares and writes in one step."""
+        return self.name not in NOT_ATOMIC if self.store is None else self.store.atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +149,7 @@ class Settings:
     csrf_key: str = "csrf_token"
     weak_keys: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    meaningless: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, config: Mapping[str, Any], *, lenient: bool = False) -> Settings | None:
@@ -146,6 +174,7 @@ class Settings:
             weak_keys=weak,
             csrf_key=reader.text("WTF_CSRF_FIELD_NAME", "csrf_token"),
             unknown=tuple(sorted(name for name in config if name.startswith("SESSION_") and name not in SETTINGS)),
+            meaningless=tuple(name for name in MEANINGLESS if config.get(name) is not None),
             app_id=reader.text("SESSION_APP_ID", DEFAULT_APP_ID),
             profile=profile,
             timeouts=_timeouts(reader, PROFILES[profile]),

@@ -127,6 +127,9 @@ STORES = {
 }
 """Every store by the name that `SESSION_TYPE` takes, which is its module's, and the extra that installs its driver."""
 
+NOT_ATOMIC = frozenset({"cachelib"})
+"""Those on which no logout is final."""
+
 SCHEMES = {
     "file": "filesystem",
     "redis": "redis",
