@@ -7,6 +7,7 @@
     ├── SerializationError       a value in the session that cannot be stored (also a TypeError)
     ├── StoreError               the store cannot answer; its cause is the driver's error
     ├── ConflictError            a write that others kept changing the session under
+    ├── SessionLimitError        a login of a user who has as many sessions as one may have
     ├── SessionTooLargeError     a session that does not fit into a cookie
     └── TokenRefused             a token that is not ours; never leaves the interface
 """
@@ -64,6 +65,17 @@ class StoreError(HardSessionError):
 
 class ConflictError(HardSessionError):
     """A session could not be saved, because other requests kept changing it or `SESSION_CONFLICT` is "raise"."""
+
+
+class SessionLimitError(HardSessionError):
+    """A user has as many sessions as one may have (`SESSION_MAX_PER_USER`). `limit` says how many those are.
+
+    Raised by `login()` where `SESSION_OVERFLOW` is `"refuse"` (OWASP ASVS 5.0, 7.1.2).
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"This user has {limit} sessions, which is the most. End one of them first.")
 
 
 class SessionTooLargeError(HardSessionError):

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 from weakref import ref
 
-from flask import Flask, current_app, session
+from flask import Flask, Request, current_app, has_request_context, session
 
-from . import signals, stores
+from . import identity, signals, stores
 from .audit import Audit
 from .contrib import flask_login
+from .crypto.ids import Lineage
+from .devices import Device, label_of
 from .errors import ConfigError, Problem
 from .interface import HardSessionInterface, Parts
 from .key_sources import FileKeys, FixedKeys
 from .modes.cookie import CookieMode
+from .modes.rows import Rows
 from .modes.server_side import ServerSideMode
 from .record import PayloadFormat
+from .registry import Registry, UserSession
+from .revocation import EpochOfAll
 from .sessions import Rules, Session
 from .settings import MEANINGLESS, Settings, Watch
 
 if TYPE_CHECKING:
+    from .crypto.keys import KeyRing
     from .modes import Mode
     from .serializers import Serializer, Serializers
 
@@ -84,6 +93,63 @@ class HardSession:
         """Give the current session a new id: see `Session.regenerate`."""
         _session().regenerate()
 
+    def sessions(self, user_id: object = None) -> list[UserSession]:
+        """The sessions of a user that live, the newest first, for a list of his devices (OWASP ASVS 5.0, 7.5.2).
+
+        Args:
+            user_id: the user's id, as it was given to `login`; without one, of whoever is logged in.
+
+        Raises:
+            ConfigError: there is no registry: `SESSION_REGISTRY` is off, or sessions are in the cookie alone.
+            ValueError: no user id was given, and nobody is logged in.
+        """
+        desk = _Desk.open()
+        return desk.registry.sessions(desk.user(user_id), desk.ring, desk.now, current=desk.handle)
+
+    def revoke(self, handle: str, user_id: object = None) -> bool:
+        """End one session of a user, and say whether there was one of this handle.
+
+        Whoever is logged in ends only his own: a handle that a request brings may be anybody's.
+
+        Args:
+            handle: as `sessions` and `current_session.handle` give it.
+            user_id: as for `sessions`, which raises the same errors.
+        """
+        desk = _Desk.open()
+        return bool(desk.revoke(desk.user(user_id), lambda other: other == handle))
+
+    def revoke_others(self) -> int:
+        """End every other session of whoever is logged in, as after a change of the password, and say how many.
+
+        The current one gets a new id: whoever else holds its cookie loses it too (OWASP ASVS 5.0, 7.4.3). The errors
+        are those of `sessions`.
+        """
+        desk = _Desk.open()
+        revoked = desk.revoke(desk.user(None), lambda other: other != desk.handle)
+        _session().regenerate()
+        return len(revoked)
+
+    def revoke_user(self, user_id: object) -> int:
+        """End every session of a user, and every login of his that is under way (OWASP ASVS 5.0, 7.4.2); say how many.
+
+        Raises:
+            ConfigError: there is no registry.
+        """
+        desk = _Desk.open()
+        return len(desk.revoke(desk.user(user_id), lambda _: True, everything=True))
+
+    def revoke_all(self) -> None:
+        """End every session of this application, within 5 seconds in all its processes (OWASP ASVS 5.0, 7.4.5).
+
+        Raises:
+            ConfigError: there is no registry.
+        """
+        desk = _Desk.open()
+        desk.epoch.advance(desk.ring, desk.now)
+        signals.session_revoked.send(desk.app, session=None)
+        if desk.session:
+            desk.session.logout()
+
 
 def _unwrapped(proxy: T) -> T:
     current: T = proxy._get_current_object()  # type: ignore[attr-defined]  # what each of Flask's proxies has
@@ -97,6 +163,52 @@ def _session() -> Session:
     return current
 
 
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What revoking needs: the registry and the epoch of all, and the session of the request, if there is one."""
+
+    app: Flask
+    registry: Registry
+    epoch: EpochOfAll
+    ring: KeyRing
+    now: int
+    session: Session | None
+
+    @classmethod
+    def open(cls) -> _Desk:
+        app, now = _unwrapped(current_app), int(time.time())
+        current = _session() if has_request_context() else None
+        parts = app.session_interface.resolve(app) if isinstance(app.session_interface, HardSessionInterface) else None
+        if parts is None or parts.registry is None or parts.epoch is None:
+            remedy = "Switch it on, and keep sessions in a store with SESSION_STORE."
+            raise ConfigError([Problem("SESSION_REGISTRY", "there is no list of sessions.", remedy)])
+        return cls(app, parts.registry, parts.epoch, parts.ring(now), now, current)
+
+    @property
+    def handle(self) -> str | None:
+        return self.session.handle if self.session else None
+
+    def user(self, user_id: object) -> str:
+        """The text of a user's id: of the given one, or of whoever is logged in."""
+        if user_id is not None:
+            return identity.user_id(user_id)
+        owner = self.session.owner if self.session else None
+        if owner is None:
+            raise ValueError("Nobody is logged in. Name the user.")
+        return owner
+
+    def revoke(self, user_id: str, which: Callable[[str], bool], *, everything: bool = False) -> list[Lineage]:
+        """End sessions of a user; the current one is logged out if it is among them."""
+        chosen = self.registry.revoke(
+            user_id, self.ring, self.now, lambda entry: which(Lineage(entry.lineage).handle), everything=everything
+        )
+        for lineage in chosen:
+            signals.session_revoked.send(self.app, session=lineage.log_name)
+        if self.session and self.handle in [lineage.handle for lineage in chosen]:
+            self.session.logout()
+        return chosen
+
+
 def read_settings(app: Flask) -> Settings | None:
     """An application's settings; None without any key. An app may have its `secret_key` as a class attribute."""
     return Settings.read({**app.config, "SECRET_KEY": app.secret_key}, lenient=app.debug or app.testing)
@@ -108,7 +220,7 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
         return None
     keys = _keys(app, settings)
     with app.app_context():  # Flask-SQLAlchemy tells its engines to nobody else
-        mode = _mode(settings)
+        mode, registry, epoch = _mode(settings)
     settings.write_back(app.config)
     _log_what_is_odd(settings)
     Audit(settings.app_id).listen(app)
@@ -140,6 +252,9 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
         keep_oversize=settings.keep_oversize,
         refuses_conflicts=settings.refuses_conflicts,
         anonymous_in_outage=settings.anonymous_in_outage,
+        device=partial(_device, records_address=settings.records_address),
+        registry=registry,
+        epoch=epoch,
         watch=Watch(app.config),
     )
 
@@ -156,19 +271,34 @@ def _keys(app: Flask, settings: Settings) -> FixedKeys | FileKeys:
     return FileKeys(settings.keys_file, refuse)
 
 
-def _mode(settings: Settings) -> Mode:
+def _device(request: Request, *, records_address: bool) -> Device:
+    return Device(label_of(request.headers.get("User-Agent", "")), request.remote_addr or "" if records_address else "")
+
+
+def _mode(settings: Settings) -> tuple[Mode, Registry | None, EpochOfAll | None]:
     app_id, carrier, compress, pad_to = settings.app_id, settings.cookie.binding, settings.compress, settings.pad_to
     spec = settings.store
     if spec is None:
-        return CookieMode(app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to)
+        return CookieMode(app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to), None, None
     try:
         store = spec.store or stores.build(spec.name, spec.options)
     except (ImportError, ValueError) as error:
         setting = "SESSION_TYPE" if spec.options.url is None else "SESSION_STORE"
         raise ConfigError([Problem(setting, f"{error}.", "Then start again.")]) from error
-    return ServerSideMode(
-        store, key_prefix=settings.key_prefix, app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to
-    )
+    rows = Rows(store, key_prefix=settings.key_prefix, app_id=app_id)
+    registry = epoch = None
+    if settings.registry:
+        registry = Registry(
+            store,
+            key_prefix=settings.key_prefix,
+            app_id=app_id,
+            ends=rows,
+            most=settings.most_per_user,
+            refuses=settings.refuses_overflow,
+        )
+        epoch = EpochOfAll(store, key_prefix=settings.key_prefix, app_id=app_id)
+    mode = ServerSideMode(rows, registry, epoch, app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to)
+    return mode, registry, epoch
 
 
 def _log_what_is_odd(settings: Settings) -> None:

@@ -14,10 +14,13 @@ from flask.sessions import SecureCookieSessionInterface
 
 from . import policy, signals
 from .carriers import MAX_COOKIE_SIZE, CookieCarrier, host_of
+from .devices import Device
 from .errors import ConflictError, Refusal, SessionTooLargeError, StoreError, TokenRefused
 from .merge import merge
 from .modes import Change, Mode, Opened
 from .record import PayloadFormat, Record
+from .registry import Registry
+from .revocation import EpochOfAll
 from .serializers import Serializer, Serializers
 from .sessions import Loaded, Rules, Session
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from .crypto.keys import KeyRing
     from .record import Header
+    from .registry import Admission
 
 _log = logging.getLogger("hardsession")
 _flask_sessions = SecureCookieSessionInterface()
@@ -47,6 +51,11 @@ class Parts:
     keep_oversize: bool
     refuses_conflicts: bool
     anonymous_in_outage: bool
+    device: Callable[[Request], Device]
+    """Where a request comes from, as far as it is recorded."""
+
+    registry: Registry | None
+    epoch: EpochOfAll | None
     watch: Callable[[], None]
     """Looks whether a setting was changed too late."""
 
@@ -75,7 +84,7 @@ class HardSessionInterface(SecureCookieSessionInterface):
         parts = self._parts or self.resolve(app)
         if parts is None:
             return None
-        return Session(request, partial(self._load, app, parts, int(time.time())), parts.rules)
+        return Session(request, partial(self._load, app, parts, int(time.time())), parts.rules, partial(_admit, parts))
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Write what became of the session, if anything did."""
@@ -209,6 +218,11 @@ def payload_of(record: Record, serializers: Mapping[PayloadFormat, Serializer]) 
         raise TokenRefused(Refusal.PAYLOAD) from None
 
 
+def _admit(parts: Parts, header: Header) -> Admission | None:
+    now = int(time.time())
+    return parts.mode.admit(header, parts.ring(now), now)
+
+
 def _change(parts: Parts, session: Session, loaded: Loaded, contested: list[str], now: int) -> Change | None:
     """What the request made of its session; None: nothing.
 
@@ -252,6 +266,8 @@ def _change(parts: Parts, session: Session, loaded: Loaded, contested: list[str]
         ends=ends,
         logs_in=session.logs_in,
         began=loaded.began,
+        admission=session.admission,
+        device=parts.device(session.request),
         rebase=rebase,
     )
 

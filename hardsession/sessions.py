@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .modes import Opened
     from .policy import Timeouts
     from .record import Header, Record
+    from .registry import Admission
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,14 @@ class Session(SessionMixin):
     what was loaded. None stands for a session that has yet to begin.
     """
 
-    def __init__(self, request: Request, load: Callable[[Session], None], rules: Rules) -> None:
+    def __init__(
+        self,
+        request: Request,
+        load: Callable[[Session], None],
+        rules: Rules,
+        admit: Callable[[Header], Admission | None],
+    ) -> None:
+        """`load` fills it when it is first touched; `admit` is asked of every login."""
         self.request = request
         self.rules = rules
         self.loaded: Loaded | None = None
@@ -82,7 +90,9 @@ class Session(SessionMixin):
         self.logged_out: bool = False
         self.failed: BaseException | None = None
         self.modified: bool = False
+        self.admission: Admission | None = None
         self._load = load
+        self._admit = admit
         self._lock = RLock()
         self._accessed = False
         self._permanent = rules.permanent
@@ -144,12 +154,19 @@ class Session(SessionMixin):
             method: how the user proved it, such as "password" or "webauthn". None: he did not (a remembered login),
                 and the session is not fresh.
             keep: of what was stored before this request, keep these keys and no others.
+
+        Raises:
+            SessionLimitError: the user has `SESSION_MAX_PER_USER` sessions, and `SESSION_OVERFLOW` is "refuse".
+            StoreError: the user's list of sessions cannot be read.
         """
         owner = identity.user_id(user_id)
-        self._become(owner, keep=keep)
-        self.header = policy.authenticate(
-            self.header, self.rules.timeouts, _now(), owner=owner, method=method, permanent=self.permanent
+        permanent = self.permanent
+        header = policy.authenticate(
+            self.header, self.rules.timeouts, _now(), owner=owner, method=method, permanent=permanent
         )
+        self.admission = self._admit(header)
+        self._become(owner, keep=keep)
+        self.header = header
         self.logs_in = True
         self._named_at_login = {key: self._data[key] for key in self.rules.identity_keys if key in self._data}
 
@@ -219,6 +236,14 @@ class Session(SessionMixin):
     def handle(self) -> str | None:
         """The session's public name, for a list of devices. It opens nothing, and stays over changes of the id."""
         return self._header.lineage.handle if self._header else None
+
+    @property
+    def owner(self) -> str | None:
+        """The id of the user whom this session belongs to, as text. None while that is known to nobody here.
+
+        It comes from `login()`, from Flask-Login, or from the keys `_user_id` and `user_id`.
+        """
+        return self._header.metadata.owner if self._header else None
 
     @property
     def ended(self) -> str | None:

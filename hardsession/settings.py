@@ -19,6 +19,7 @@ from .crypto.keys import KeyMaterial
 from .errors import ConfigError, Problem
 from .key_sources import FILE_SETTING, MIN_KEY_BYTES, parse_key, read_keys, weakness
 from .policy import PROFILES, Timeouts
+from .registry import CEILING
 from .serializers import Serializer
 from .stores import NOT_ATOMIC, SCHEMES, STORES, Options, Store
 
@@ -52,19 +53,23 @@ SETTINGS = frozenset(
         "SESSION_IDLE_TIMEOUT",
         "SESSION_ID_LENGTH",
         "SESSION_KEY_PREFIX",
+        "SESSION_MAX_PER_USER",
         "SESSION_MEMCACHED",
         "SESSION_MONGODB",
         "SESSION_MONGODB_COLLECT",
         "SESSION_MONGODB_DB",
+        "SESSION_OVERFLOW",
         "SESSION_PAD_TO",
         "SESSION_PASSIVE_ENDPOINTS",
         "SESSION_PERMANENT",
         "SESSION_PRIVILEGE_KEYS",
         "SESSION_PROFILE",
         "SESSION_PROTECTION",  # Flask-Login's
+        "SESSION_RECORD_ADDRESS",
         "SESSION_REDIS",
         "SESSION_REDIS_WAIT",
         "SESSION_REFRESH_EACH_REQUEST",
+        "SESSION_REGISTRY",
         "SESSION_SECRET_KEYS",
         "SESSION_SECRET_KEYS_FILE",
         "SESSION_SERIALIZATION_FORMAT",
@@ -146,6 +151,10 @@ class Settings:
     key_prefix: str
     refuses_conflicts: bool
     anonymous_in_outage: bool
+    registry: bool
+    most_per_user: int | None
+    refuses_overflow: bool
+    records_address: bool
     csrf_key: str = "csrf_token"
     weak_keys: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -194,6 +203,10 @@ class Settings:
             key_prefix=_key_prefix(reader),
             refuses_conflicts=reader.choice("SESSION_CONFLICT", "merge", ("merge", "raise")) == "raise",
             anonymous_in_outage=reader.choice("SESSION_STORE_OUTAGE", "raise", ("raise", "anonymous")) == "anonymous",
+            registry=reader.flag("SESSION_REGISTRY", True),
+            most_per_user=reader.whole("SESSION_MAX_PER_USER", None, 1, CEILING),
+            refuses_overflow=reader.choice("SESSION_OVERFLOW", "evict_oldest", ("evict_oldest", "refuse")) == "refuse",
+            records_address=reader.flag("SESSION_RECORD_ADDRESS", False),
         )
         if reader.problems:
             raise ConfigError(reader.problems)

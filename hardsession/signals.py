@@ -22,6 +22,9 @@ session_expired: NamedSignal = _signals.signal("session_expired")
 session_destroyed: NamedSignal = _signals.signal("session_destroyed")
 """A session was ended. `reason`: `logged_out`."""
 
+session_revoked: NamedSignal = _signals.signal("session_revoked")
+"""A session was ended from elsewhere. `session` is None when all of an application were ended at once."""
+
 session_use_after_end: NamedSignal = _signals.signal("session_use_after_end")
 """A request brought the token of a session that was ended on the server. `reason`: why it ended."""
 
@@ -51,6 +54,7 @@ ALL: tuple[NamedSignal, ...] = (
     session_regenerated,
     session_expired,
     session_destroyed,
+    session_revoked,
     session_use_after_end,
     session_rejected,
     session_too_large,

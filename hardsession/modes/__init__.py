@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ..devices import Device
+
 if TYPE_CHECKING:
     from ..crypto.ids import SessionSecret
     from ..crypto.keys import KeyRing
     from ..errors import Refusal
-    from ..record import Record
+    from ..record import Header, Record
+    from ..registry import Admission
     from ..stores import Version
 
 
@@ -52,6 +55,8 @@ class Change:
         ends: what was opened is logged out.
         logs_in: the request itself logged somebody in.
         began: when the request began, in Unix seconds: what happened before could have been known to it.
+        admission: what the user's list said when somebody logged in.
+        device: where this request comes from, for that list.
         rebase: this request's changes on top of what another one stored meanwhile. It may raise ConflictError, and
             TokenRefused for what cannot be read.
     """
@@ -63,6 +68,8 @@ class Change:
     ends: bool = False
     logs_in: bool = False
     began: int = 0
+    admission: Admission | None = None
+    device: Device = Device()
     rebase: Callable[[Record], Record] = lambda theirs: theirs
 
 
@@ -80,6 +87,9 @@ class Mode(Protocol):
 
     def open(self, token: str, ring: KeyRing, now: int) -> Opened:
         """What a token comes to; TokenRefused for whatever is none of ours."""
+
+    def admit(self, header: Header, ring: KeyRing, now: int) -> Admission | None:
+        """A login begins, with this header. Raise SessionLimitError where its user may have no more sessions."""
 
     def save(self, change: Change, ring: KeyRing, now: int) -> Saved:
         """Carry out a change. Raise StoreError or ConflictError where that cannot be done; then no token is set."""

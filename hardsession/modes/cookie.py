@@ -6,7 +6,8 @@ from ..crypto.encoding import from_text, to_text
 from ..crypto.keys import KeyRing
 from ..crypto.seal import Purpose, Sealer
 from ..errors import Refusal, TokenRefused
-from ..record import Record
+from ..record import Header, Record
+from ..registry import Admission
 from . import Change, Opened, Saved
 
 
@@ -31,6 +32,10 @@ class CookieMode:
         except ValueError:
             raise TokenRefused(Refusal.ENCODING) from None
         return Opened(Record.unpack(self._sealer.open(blob, ring)))
+
+    def admit(self, _header: Header, _ring: KeyRing, _now: int) -> Admission | None:
+        """Nobody counts sessions that nobody keeps."""
+        return None
 
     def save(self, change: Change, ring: KeyRing, _now: int) -> Saved:
         """The token that holds a session, under the key that seals now.

@@ -10,31 +10,34 @@ nobody has a token for.
 
 from __future__ import annotations
 
-import random
-import time
+from dataclasses import replace
+
+import msgspec
 
 from ..crypto.encoding import from_text, to_text
 from ..crypto.ids import SessionSecret
 from ..crypto.keys import KeyRing
 from ..crypto.seal import Purpose, Sealer
 from ..errors import ConflictError, Refusal, StoreError, TokenRefused
-from ..record import Ended, EndReason, Record, Reference
-from ..stores import Outcome, Store, Stored, Version
+from ..patience import Patience
+from ..record import Ended, EndReason, Header, Record, Reference
+from ..registry import Admission, Registry
+from ..revocation import EpochOfAll
+from ..stores import Outcome, Stored, Version
 from . import Change, Opened, Row, Saved
+from .rows import SPARE, Rows
 
 LATE = 60
 """Seconds for which a request may still bring an id that was replaced."""
-
-_SPARE = 60
-_PAUSE = 0.05
 
 
 class ServerSideMode:
     """Opens and makes references, and keeps their rows.
 
     Args:
-        store: where rows are.
-        key_prefix: what every name in the store begins with.
+        rows: where they are.
+        registry: the users' lists; None: there are none.
+        epoch: the epoch of all; None: there is none.
         app_id: `SESSION_APP_ID`.
         carrier: what the token travels in; part of what is authenticated.
         compress, pad_to: as `Record.pack` takes them.
@@ -42,19 +45,20 @@ class ServerSideMode:
 
     def __init__(
         self,
-        store: Store,
+        rows: Rows,
+        registry: Registry | None = None,
+        epoch: EpochOfAll | None = None,
         *,
-        key_prefix: str,
         app_id: str,
         carrier: str,
         compress: bool = False,
         pad_to: int | None = None,
     ) -> None:
-        self._store = store
-        self._prefix = key_prefix + "r."
+        self._rows = rows
+        self._registry = registry
+        self._epoch = epoch
         self._references = Sealer(Purpose.REFERENCE, app_id=app_id, carrier=carrier)
         self._records = Sealer(Purpose.RECORD, app_id=app_id)
-        self._tombstones = Sealer(Purpose.ENDED, app_id=app_id)
         self._compress = compress
         self._pad_to = pad_to
 
@@ -66,11 +70,11 @@ class ServerSideMode:
             raise TokenRefused(Refusal.ENCODING) from None
         reference = Reference.unpack(self._references.open(blob, ring))
         row_id = reference.secret.row_id
-        stored = self._store.get(self._name(row_id))
+        stored = self._rows.get(row_id)
         if stored is None:
             return Opened(ended=_name_of(EndReason.EXPIRED))
         row = Row(reference.secret, row_id, stored.version, reference.expires_at, stale=blob[4:8] != ring.sealing.id)
-        if ended := self._tombstone(stored, row_id, ring):
+        if ended := self._rows.tombstone(stored, row_id, ring):
             return Opened(row=row, ended=_name_of(ended.reason), late=_is_recent(ended, now))
         try:
             record = self._record(stored, row, ring)
@@ -78,7 +82,13 @@ class ServerSideMode:
             return Opened(row=row, refused=refused.reason)
         if (record.header.created_at, record.header.expires_at) != (reference.created_at, reference.expires_at):
             return Opened(row=row, refused=Refusal.HEADER)
+        if self._epoch and record.header.metadata.all_epoch != self._epoch.current(ring, now):
+            return Opened(row=row, ended=_name_of(EndReason.REVOKED))
         return Opened(record, row)
+
+    def admit(self, header: Header, ring: KeyRing, now: int) -> Admission | None:
+        """What the registry says of a login that begins."""
+        return self._registry.admit(header, ring, now) if self._registry else None
 
     def save(self, change: Change, ring: KeyRing, now: int) -> Saved:
         """Carry out a change: each case in the order of writes that loses and revives nothing."""
@@ -102,10 +112,14 @@ class ServerSideMode:
         """
         if change.opened.late and not (change.logs_in or change.ends):
             return Saved(refused=True)
-        new = SessionSecret.new()
+        new = _secret(change)
         if change.ends and change.opened.row is not None:
             self._end(change, change.opened.row, ring, now, successor=new.row_id)
+        record = _with_epoch(record, self._epoch_for(change, ring, now))
         self._add(record, new, ring, now)
+        if not self._is_enrolled(change, record, new, ring, now):
+            self._rows.delete(new.row_id)
+            return Saved(refused=True)
         return Saved(record, self._token(record, new, ring))
 
     def _replace(self, change: Change, row: Row, record: Record, ring: KeyRing, now: int) -> Saved:
@@ -113,10 +127,10 @@ class ServerSideMode:
 
         Mere activity is not worth a second look.
         """
-        version, patience = row.version, _Patience()
+        version, patience = row.version, Patience()
         while True:
             value = self._sealed(record, row.secret, row.row_id, ring)
-            outcome = self._store.replace(self._name(row.row_id), value, _ttl(record, now), version)
+            outcome = self._rows.replace(row.row_id, value, _ttl(record, now), version)
             if outcome is Outcome.DONE:
                 return Saved(record, self._token(record, row.secret, ring) if _is_due(change, row, record) else None)
             if change.touch:
@@ -128,62 +142,68 @@ class ServerSideMode:
             patience.wait()
 
     def _move(self, change: Change, row: Row, record: Record, ring: KeyRing, now: int) -> Saved:
-        """Give a session a new id: the new row first, then the old one's end, then the token.
+        """Give a session a new id: the new row first, then its user's list, then the old row's end, then the token.
 
         Whoever wrote to the old row meanwhile is merged with. Whoever ended it has won, except over a second login of
         the same click: then both have a session, and the browser keeps the later cookie.
         """
-        new = SessionSecret.new()
+        new, epoch = _secret(change), self._epoch_for(change, ring, now)
+        record = _with_epoch(record, epoch)
         self._add(record, new, ring, now)
-        reason, version, patience = _reason(change), row.version, _Patience()
+        if not self._is_enrolled(change, record, new, ring, now):
+            self._rows.delete(new.row_id)
+            return Saved(refused=True)
+        reason, version, patience = _reason(change), row.version, Patience()
         try:
             while True:
-                outcome = self._bury(row.row_id, version, Ended(now, reason, new.row_id), row.expires_at, ring)
+                outcome = self._rows.bury(row.row_id, version, Ended(now, reason, new.row_id), row.expires_at, ring)
                 if outcome is Outcome.DONE:
                     return Saved(record, self._token(record, new, ring))
                 rebased = self._rebased(change, row, ring) if outcome is Outcome.CONFLICT else None
-                if rebased is None or not self._rewrite(rebased[0], new, ring, now):
+                if rebased is None:
                     break
-                record, version = rebased
+                record, version = _with_epoch(rebased[0], epoch), rebased[1]
+                if not self._rewrite(record, new, ring, now):
+                    break
                 patience.wait()
         except ConflictError:
-            self._store.delete(self._name(new.row_id))
+            self._rows.delete(new.row_id)
             raise
         if change.logs_in and self._is_double_click(change, row, ring):
             return Saved(record, self._token(record, new, ring))
         if change.ends:
             self._end(change, row, ring, now)
-        self._store.delete(self._name(new.row_id))
+        self._rows.delete(new.row_id)
         return Saved(refused=True)
 
     def _end(self, change: Change, row: Row, ring: KeyRing, now: int, *, successor: bytes | None = None) -> None:
         """Log out: end the row, or the one that took its place a moment ago. It needs no key to read what it ends."""
         last = (row.row_id, row.version) if change.opened.record else self._last(change, row.row_id, ring)
-        ended, patience = Ended(now, EndReason.LOGGED_OUT, successor), _Patience()
-        while last is not None and self._bury(*last, ended, row.expires_at, ring) is not Outcome.DONE:
+        ended, patience = Ended(now, EndReason.LOGGED_OUT, successor), Patience()
+        while last is not None and self._rows.bury(*last, ended, row.expires_at, ring) is not Outcome.DONE:
             patience.wait()
             last = self._last(change, row.row_id, ring)
 
     def _last(self, change: Change, row_id: bytes, ring: KeyRing) -> tuple[bytes, Version] | None:
         """The row that now stands for an id, following those given up a moment ago; None where the session is over."""
-        stored = self._store.get(self._name(row_id))
-        while stored is not None and (ended := self._tombstone(stored, row_id, ring)):
+        stored = self._rows.get(row_id)
+        while stored is not None and (ended := self._rows.tombstone(stored, row_id, ring)):
             if ended.reason not in _CONTINUED or not _is_recent(ended, change.began) or ended.successor is None:
                 return None
-            row_id, stored = ended.successor, self._store.get(self._name(ended.successor))
+            row_id, stored = ended.successor, self._rows.get(ended.successor)
         return None if stored is None else (row_id, stored.version)
 
     def _is_double_click(self, change: Change, row: Row, ring: KeyRing) -> bool:
         """Whether the old id was given up for another login a moment ago, and that one stands."""
-        stored = self._store.get(self._name(row.row_id))
-        ended = stored and self._tombstone(stored, row.row_id, ring)
+        stored = self._rows.get(row.row_id)
+        ended = stored and self._rows.tombstone(stored, row.row_id, ring)
         if not ended or ended.reason is not EndReason.LOGGED_IN or ended.successor is None:
             return False
         return _is_recent(ended, change.began) and self._last(change, ended.successor, ring) is not None
 
     def _rebased(self, change: Change, row: Row, ring: KeyRing) -> tuple[Record, Version] | None:
         """This request's changes on top of what stands in the row now; None where that is over or does not open."""
-        stored = self._store.get(self._name(row.row_id))
+        stored = self._rows.get(row.row_id)
         if stored is None:
             return None
         try:
@@ -193,34 +213,40 @@ class ServerSideMode:
 
     # Single steps
 
+    def _is_enrolled(self, change: Change, record: Record, new: SessionSecret, ring: KeyRing, now: int) -> bool:
+        """List the new id of a user's session; False where it was revoked meanwhile."""
+        if self._registry is None:
+            return True
+        login = change.logs_in or change.opened.record is None
+        return self._registry.enroll(
+            record.header, new.row_id, ring, now, login=login, admission=change.admission, device=change.device
+        )
+
+    def _epoch_for(self, change: Change, ring: KeyRing, now: int) -> int | None:
+        """The epoch of all for a new id. Only a login gets a later one than the session before had."""
+        if self._epoch is None:
+            return None
+        if change.logs_in:
+            return self._epoch.for_login(ring, now)
+        before = change.opened.record
+        return before.header.metadata.all_epoch if before else self._epoch.current(ring, now)
+
     def _add(self, record: Record, secret: SessionSecret, ring: KeyRing, now: int) -> None:
         value = self._sealed(record, secret, secret.row_id, ring)
-        if not self._store.add(self._name(secret.row_id), value, _ttl(record, now)):
+        if not self._rows.add(secret.row_id, value, _ttl(record, now)):
             raise StoreError("The store already holds a row under a name that was just drawn at random.")
 
     def _rewrite(self, record: Record, secret: SessionSecret, ring: KeyRing, now: int) -> bool:
         """Write a row of our own a second time. Its version is read first, since `add` tells none."""
         row_id = secret.row_id
-        stored = self._store.get(self._name(row_id))
+        stored = self._rows.get(row_id)
         if stored is None:
             return False
         value = self._sealed(record, secret, row_id, ring)
-        return self._store.replace(self._name(row_id), value, _ttl(record, now), stored.version) is Outcome.DONE
-
-    def _bury(self, row_id: bytes, version: Version, ended: Ended, expires_at: int, ring: KeyRing) -> Outcome:
-        value = self._tombstones.seal(ended.pack(), ring.sealing, binding=row_id)
-        return self._store.replace(self._name(row_id), value, max(1, expires_at - ended.when + _SPARE), version)
+        return self._rows.replace(row_id, value, _ttl(record, now), stored.version) is Outcome.DONE
 
     def _record(self, stored: Stored, row: Row, ring: KeyRing) -> Record:
         return Record.unpack(self._records.open(stored.value, ring, secret=row.secret, binding=row.row_id))
-
-    def _tombstone(self, stored: Stored, row_id: bytes, ring: KeyRing) -> Ended | None:
-        if stored.value[3:4] != bytes([Purpose.ENDED]):  # spares the opening; what opens is what counts
-            return None
-        try:
-            return Ended.unpack(self._tombstones.open(stored.value, ring, binding=row_id))
-        except TokenRefused:
-            return None
 
     def _sealed(self, record: Record, secret: SessionSecret, row_id: bytes, ring: KeyRing) -> bytes:
         plaintext = record.pack(compress=self._compress, pad_to=self._pad_to)
@@ -229,9 +255,6 @@ class ServerSideMode:
     def _token(self, record: Record, secret: SessionSecret, ring: KeyRing) -> str:
         reference = Reference(record.header.created_at, record.header.expires_at, secret)
         return to_text(self._references.seal(reference.pack(), ring.sealing))
-
-    def _name(self, row_id: bytes) -> str:
-        return self._prefix + to_text(row_id)
 
 
 _CONTINUED = (EndReason.REGENERATED, EndReason.LOGGED_IN)
@@ -242,6 +265,16 @@ def _reason(change: Change) -> EndReason:
     if change.ends:
         return EndReason.LOGGED_OUT
     return EndReason.LOGGED_IN if change.logs_in else EndReason.REGENERATED
+
+
+def _secret(change: Change) -> SessionSecret:
+    """The new id's secret: the one that has a slot in the user's list already, or a new one."""
+    return (change.admission and change.admission.secret) or SessionSecret.new()
+
+
+def _with_epoch(record: Record, epoch: int | None) -> Record:
+    metadata = msgspec.structs.replace(record.header.metadata, all_epoch=epoch)
+    return replace(record, header=replace(record.header, metadata=metadata))
 
 
 def _name_of(reason: EndReason) -> str:
@@ -255,26 +288,10 @@ def _is_recent(ended: Ended, began: int) -> bool:
 
 def _ttl(record: Record, now: int) -> int:
     """The rest of the session's life and a minute: neither skew nor a coarse clock of the store ends it early."""
-    return max(1, record.header.expires_at - now + _SPARE)
+    return max(1, record.header.expires_at - now + SPARE)
 
 
 def _is_due(change: Change, row: Row, record: Record) -> bool:
     """Whether a write that keeps its id needs its token set again: under the newest key, or for another lifetime."""
     before = change.opened.record
     return row.stale or (before is not None and before.header.permanent != record.header.permanent)
-
-
-class _Patience:
-    """Waits a little after a conflict: it means that somebody else got through, so this gives up late, and for good."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-        self._tries = 0
-
-    def wait(self) -> None:
-        """Pause, or raise ConflictError after 10 seconds, or after 2 and 50 tries."""
-        self._tries += 1
-        waited = time.monotonic() - self._start
-        if waited > 10 or (waited > 2 and self._tries >= 50):
-            raise ConflictError("Other requests kept changing this session for too long. Try again.")
-        time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - nothing secret
