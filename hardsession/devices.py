@@ -32,6 +32,10 @@ class Device:
     address: str = field(default="", repr=False)
 
 
+UNKNOWN = Device()
+"""Where nothing is known of it."""
+
+
 def label_of(user_agent: str) -> str:
     """Browser and system of a `User-Agent` header, such as "Firefox on Linux"; empty for one that is not known.
 

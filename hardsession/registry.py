@@ -22,7 +22,7 @@ from .crypto.encoding import to_text
 from .crypto.ids import Lineage, SessionSecret
 from .crypto.keys import KeyRing
 from .crypto.seal import Purpose, Sealer
-from .devices import Device
+from .devices import UNKNOWN, Device
 from .errors import SessionLimitError, StoreError, TokenRefused
 from .patience import Patience
 from .record import EndReason, Entry, Header, UserList
@@ -135,7 +135,7 @@ class Registry:
             user = self._change(owner, ring, now, lambda user: user)
             return Admission(owner, lineage, user.epoch)
         secret = SessionSecret.new()
-        entry = msgspec.structs.replace(_entry(header, secret.row_id, Device(), now), seen=_SLOT_ONLY)
+        entry = msgspec.structs.replace(_entry(header, secret.row_id, UNKNOWN, now), seen=_SLOT_ONLY)
         user = self._change(owner, ring, now, lambda user: self._joined(user, entry, now, refuses=True))
         return Admission(owner, lineage, user.epoch, secret)
 
@@ -148,7 +148,7 @@ class Registry:
         *,
         login: bool,
         admission: Admission | None = None,
-        device: Device = Device(),
+        device: Device = UNKNOWN,
     ) -> bool:
         """List a session's new id, which its user may have from now on; False: it must not be used.
 
@@ -176,7 +176,7 @@ class Registry:
                 self._ends.end(other, EndReason.EVICTED, ring, now)
         return True
 
-    def sessions(self, user_id: str, ring: KeyRing, now: int, *, current: Lineage | None = None) -> list[UserSession]:
+    def sessions(self, user_id: str, ring: KeyRing, now: int, *, current: str | None = None) -> list[UserSession]:
         """The sessions of a user that live, the newest first."""
         user, _ = self._read(user_id, ring)
         entries = user.entries if user else ()
@@ -227,7 +227,7 @@ class Registry:
         return UserList(user.epoch, user.user_id, (*kept, entry))
 
     def _with_rows(self, entry: Entry, listed: Entry) -> Entry:
-        """One more row of the same session. The others may still be needed to end it, until they are known to be over."""
+        """One more row of the same session. Those before are kept until they are known to be over, to be ended with it."""
         rows = (*(row for row in listed.rows if row not in entry.rows), *entry.rows)
         if len(rows) > _MOST_ROWS:
             rows = tuple(row for row in rows if row in entry.rows or self._ends.lives(_only(listed, row)))
@@ -265,13 +265,11 @@ class Registry:
             user = UserList.unpack(self._sealer.open(stored.value, ring, binding=user_key))
         except TokenRefused as refused:
             # It may be sealed with a key that is gone. Writing over it would set sessions free that must be ended.
-            raise StoreError(
-                "A user's list of sessions cannot be opened with the keys that are configured."
-            ) from refused
+            raise StoreError("A user's list of sessions does not open under any configured key.") from refused
         return _Place(user_key, stored.version, user)
 
     def _write(self, places: list[_Place], user: UserList, ring: KeyRing, now: int, entries: Iterable[Entry]) -> bool:
-        """Write the list under the first key, and empty those under older ones, each as it was read, or say that it was not."""
+        """Write the list under the first key, and empty those under older ones; False if one is not as it was read."""
         ttl = max([self._least_ttl, *(entry.expires - now + _SPARE for entry in entries)])
         emptied = UserList(user.epoch, user.user_id)
         for place in places:
@@ -303,10 +301,12 @@ def _entry(header: Header, row_id: bytes | None, device: Device, now: int) -> En
     )
 
 
-def _shown(entry: Entry, current: Lineage | None) -> UserSession:
-    lineage = Lineage(entry.lineage)
-    times = (datetime.fromtimestamp(seconds, UTC) for seconds in (entry.created, entry.seen, entry.expires))
-    return UserSession(lineage.handle, *times, entry.label, entry.address, current=lineage == current)
+def _shown(entry: Entry, current: str | None) -> UserSession:
+    handle = Lineage(entry.lineage).handle
+    created, renewed, expires = (
+        datetime.fromtimestamp(seconds, UTC) for seconds in (entry.created, entry.seen, entry.expires)
+    )
+    return UserSession(handle, created, renewed, expires, entry.label, entry.address, handle == current)
 
 
 def _new_list(user_id: str) -> UserList:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ..devices import Device
+from ..devices import UNKNOWN, Device
 
 if TYPE_CHECKING:
     from ..crypto.ids import SessionSecret
@@ -69,7 +69,7 @@ class Change:
     logs_in: bool = False
     began: int = 0
     admission: Admission | None = None
-    device: Device = Device()
+    device: Device = UNKNOWN
     rebase: Callable[[Record], Record] = lambda theirs: theirs
 
 
