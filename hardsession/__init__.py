@@ -6,6 +6,7 @@ from .errors import (
     ConflictError,
     HardSessionError,
     SerializationError,
+    SessionLimitError,
     SessionTooLargeError,
     StoreError,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "Key",
     "Passphrase",
     "SerializationError",
+    "SessionLimitError",
     "SessionTooLargeError",
     "StoreError",
     "current_session",

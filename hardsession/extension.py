@@ -147,7 +147,7 @@ class HardSession:
         desk = _Desk.open()
         desk.epoch.advance(desk.ring, desk.now)
         signals.session_revoked.send(desk.app, session=None)
-        if desk.session:
+        if desk.session is not None:
             desk.session.logout()
 
 
@@ -186,13 +186,13 @@ class _Desk:
 
     @property
     def handle(self) -> str | None:
-        return self.session.handle if self.session else None
+        return None if self.session is None else self.session.handle
 
     def user(self, user_id: object) -> str:
         """The text of a user's id: of the given one, or of whoever is logged in."""
         if user_id is not None:
             return identity.user_id(user_id)
-        owner = self.session.owner if self.session else None
+        owner = None if self.session is None else self.session.owner
         if owner is None:
             raise ValueError("Nobody is logged in. Name the user.")
         return owner
@@ -204,7 +204,7 @@ class _Desk:
         )
         for lineage in chosen:
             signals.session_revoked.send(self.app, session=lineage.log_name)
-        if self.session and self.handle in [lineage.handle for lineage in chosen]:
+        if self.session is not None and self.handle in [lineage.handle for lineage in chosen]:
             self.session.logout()
         return chosen
 

@@ -134,8 +134,8 @@ class HardSessionInterface(SecureCookieSessionInterface):
         change = _change(parts, session, loaded, contested, now)
         if change is None:
             return
-        if loaded.outage:
-            raise loaded.outage
+        if session.outage:
+            raise session.outage
         saved = parts.mode.save(change, parts.ring(now), now)
         if saved.refused:
             signals.write_refused.send(app, session=_log_name(loaded.record))

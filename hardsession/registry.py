@@ -65,25 +65,27 @@ class UserSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """What the registry said when a user logged in: a login counts only while this is still so when it is saved.
-
-    `secret` is of the row that has a slot in the list already, where no login may push another session out.
-    """
-
-    owner: str = field(repr=False)
-    lineage: bytes
-    epoch: int
-    secret: SessionSecret | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Place:
     """One of the names that a user's list can stand under, and what was read there."""
 
     user_key: bytes
     version: Version | None = None
-    user: UserList | None = None
+    user: UserList | None = field(default=None, repr=False)
+
+
+_Read = tuple[UserList | None, list[_Place]]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a user's list said when he logged in: the login counts only if his epoch is still that when it is saved.
+
+    `secret` is of the row that has a slot in the list already, where no login may push another session out.
+    """
+
+    epoch: int
+    read: _Read | None = field(default=None, repr=False)
+    secret: SessionSecret | None = None
 
 
 class _NotListed(Exception):
@@ -128,16 +130,18 @@ class Registry:
 
         Raise SessionLimitError where there is none.
         """
-        owner, lineage = header.metadata.owner, header.lineage.value
+        owner = header.metadata.owner
         if owner is None:
             return None
         if not self._refuses:
-            user = self._change(owner, ring, now, lambda user: user)
-            return Admission(owner, lineage, user.epoch)
+            read = self._read(owner, ring)
+            if read[0]:
+                return Admission(read[0].epoch, read)
+            return Admission(self._change(owner, ring, now, lambda user: user).epoch)
         secret = SessionSecret.new()
         entry = msgspec.structs.replace(_entry(header, secret.row_id, UNKNOWN, now), seen=_SLOT_ONLY)
         user = self._change(owner, ring, now, lambda user: self._joined(user, entry, now, refuses=True))
-        return Admission(owner, lineage, user.epoch, secret)
+        return Admission(user.epoch, secret=secret)
 
     def enroll(
         self,
@@ -168,7 +172,7 @@ class Registry:
             return self._joined(user, entry, now)
 
         try:
-            user = self._change(owner, ring, now, join)
+            user = self._change(owner, ring, now, join, read=admission.read if admission else None)
         except _NotListed:
             return False
         for other in user.entries:
@@ -227,23 +231,33 @@ class Registry:
         return UserList(user.epoch, user.user_id, (*kept, entry))
 
     def _with_rows(self, entry: Entry, listed: Entry) -> Entry:
-        """One more row of the same session. Those before are kept until they are known to be over, to be ended with it."""
+        """One more row of the same session. Those before are kept until known to be over, to be ended with it."""
         rows = (*(row for row in listed.rows if row not in entry.rows), *entry.rows)
         if len(rows) > _MOST_ROWS:
             rows = tuple(row for row in rows if row in entry.rows or self._ends.lives(_only(listed, row)))
         device = (entry.label or listed.label, entry.address or listed.address)
         return msgspec.structs.replace(entry, rows=rows, label=device[0], address=device[1])
 
-    def _change(self, user_id: str, ring: KeyRing, now: int, change: Callable[[UserList], UserList]) -> UserList:
+    def _change(
+        self,
+        user_id: str,
+        ring: KeyRing,
+        now: int,
+        change: Callable[[UserList], UserList],
+        *,
+        read: _Read | None = None,
+    ) -> UserList:
+        """Change a list by what it was read as, again until nobody else came first. `read` is a first look at it."""
         patience = Patience()
         while True:
-            user, places = self._read(user_id, ring)
+            user, places = read or self._read(user_id, ring)
+            read = None
             after = change(user or _new_list(user_id))
             if after == user or self._write(places, after, ring, now, after.entries):
                 return after
             patience.wait()
 
-    def _read(self, user_id: str, ring: KeyRing) -> tuple[UserList | None, list[_Place]]:
+    def _read(self, user_id: str, ring: KeyRing) -> _Read:
         """A user's list, and where it stands. While keys are rotated that is more than one place."""
         keys = [ring.sealing, *(key for key in ring if key is not ring.sealing)]
         places = [self._place(key.user_key(self._app_id, self._key_prefix, user_id), ring) for key in keys]

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from flask.sessions import SessionMixin
 
 from . import identity, policy
-from .errors import HardSessionError
+from .errors import HardSessionError, StoreError
 
 if TYPE_CHECKING:
     from flask import Request
 
-    from .errors import Refusal, StoreError
+    from .errors import Refusal
     from .modes import Opened
     from .policy import Timeouts
     from .record import Header, Record
@@ -91,6 +91,7 @@ class Session(SessionMixin):
         self.failed: BaseException | None = None
         self.modified: bool = False
         self.admission: Admission | None = None
+        self.outage: StoreError | None = None
         self._load = load
         self._admit = admit
         self._lock = RLock()
@@ -141,6 +142,7 @@ class Session(SessionMixin):
         self._admitted.append(_nothing)
         self._permanent = self.rules.permanent
         self.logs_in = False
+        self.admission = None
 
     # What the view asks of it
 
@@ -164,7 +166,11 @@ class Session(SessionMixin):
         header = policy.authenticate(
             self.header, self.rules.timeouts, _now(), owner=owner, method=method, permanent=permanent
         )
-        self.admission = self._admit(header)
+        try:
+            self.admission = self._admit(header)
+        except StoreError as outage:
+            self.outage = outage
+            raise
         self._become(owner, keep=keep)
         self.header = header
         self.logs_in = True
@@ -181,8 +187,8 @@ class Session(SessionMixin):
         """Give this session a new id, for instance when its user gains a right. Data and clocks stay."""
         if self._header:
             self.header = policy.regenerate(self._header, _now())
-        elif self.loaded and self.loaded.outage:
-            raise self.loaded.outage
+        elif self.outage:
+            raise self.outage
 
     def doubt(self) -> None:
         """Take away freshness: something says that this may not be who logged in."""
@@ -288,6 +294,7 @@ class Session(SessionMixin):
         """Take what was loaded. The mark that it was comes last: another thread may look without the lock."""
         self._data = loaded.data
         self.header = loaded.record.header if loaded.record else None
+        self.outage = loaded.outage
         self.loaded = loaded
 
     @property

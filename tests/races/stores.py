@@ -47,6 +47,11 @@ class Call:
     key: str
     thread: str
 
+    @property
+    def kind(self) -> str:
+        """What stands under the key: "r" a row, "u" a user's list, "x" an epoch."""
+        return self.key.rpartition(".")[0][-1]
+
 
 class Watched:
     """A store that notes its calls and, before and after each, asks a test.
@@ -87,10 +92,10 @@ class Watched:
 
         self.before = before
 
-    def verbs(self) -> list[str]:
-        """What was called since the last look."""
+    def verbs(self, *kinds: str) -> list[str]:
+        """What was called since the last look, on rows, or on "u" users' lists and "x" epochs."""
         calls, self.calls = self.calls, []
-        return [call.verb for call in calls]
+        return [call.verb for call in calls if call.kind in (kinds or "r")]
 
     def _call(self, verb: str, key: str, *arguments: Any) -> Any:
         call = Call(verb, key, current_thread().name)

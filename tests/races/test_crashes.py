@@ -53,9 +53,11 @@ def ada(app: Flask) -> str:
 
 def crashes(app: Flask, store: Watched, change: str, *, done: bool) -> list[tuple[str, Answer, Outage]]:
     """Crash one change at each of its calls of the store; the tokens it was made with, and what was answered."""
-    store.verbs()
-    send(app, ada(app), CHANGES[change])
-    count = len(store.verbs()) - 1  # the first made the session
+    send(app, ada(app), CHANGES[change])  # and so all lists are there
+    token = ada(app)
+    store.calls.clear()
+    send(app, token, CHANGES[change])
+    count = len(store.calls)
     found = []
     for at in range(1, count + 1):
         token = ada(app)

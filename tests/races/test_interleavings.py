@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from hardsession import current_session
-from hardsession.modes import server_side
+from hardsession import current_session, patience
 from hardsession.signals import write_refused
 from hardsession.stores.memory import MemoryStore
 
@@ -121,7 +120,7 @@ class Theatre:
     def __init__(self, start: Callable[[], Any], **config: Any) -> None:
         self._start = start
         self._store = Watched(MemoryStore())
-        self._app = make_app(self._store, **config)
+        self._app = make_app(self._store, SESSION_REGISTRY=False, **config)
 
     def stories(self, first: str, second: str, crash_at: int | None = None) -> Iterator[Story]:
         """Every story of two requests. `crash_at`: the store fails the first one from that call on."""
@@ -230,7 +229,7 @@ def broken(story: Story, promises: Iterable[Callable[[Story], bool]] = PROMISES)
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A conflict is not waited out: the order of the calls is the test's here."""
-    monkeypatch.setattr(server_side, "_PAUSE", 0.0)
+    monkeypatch.setattr(patience, "_PAUSE", 0.0)
 
 
 def logged_in(**data: Any) -> Callable[[], None]:

@@ -72,7 +72,7 @@ class Answer:
         return [cookie.partition(";")[0].removeprefix(f"{self.name}=") for cookie in self.cookies]
 
 
-def send(app: Flask, token: str | None, *steps: Callable[[], Any], name: str = NAME) -> Answer:
+def send(app: Flask, token: str | None, *steps: Callable[[], Any], name: str = NAME, agent: str = "") -> Answer:
     """A request with this token, whose view takes these steps."""
     answer = Answer(name=name)
 
@@ -80,7 +80,7 @@ def send(app: Flask, token: str | None, *steps: Callable[[], Any], name: str = N
         for step in steps:
             answer.values.append(step())
 
-    headers = {"Cookie": f"{name}={token}"} if token else {}
+    headers = {"User-Agent": agent} | ({"Cookie": f"{name}={token}"} if token else {})
     environ = {"act": act, "errors": answer.errors}
     response = app.test_client(use_cookies=False).get(
         "/", base_url="https://localhost", headers=headers, environ_overrides=environ
