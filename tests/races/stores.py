@@ -92,6 +92,10 @@ class Watched:
 
         self.before = before
 
+    def held(self) -> list[str]:
+        """Every key that something stands under now."""
+        return [name for name in sorted(self.names) if self.store.get(name) is not None]
+
     def verbs(self, *kinds: str) -> list[str]:
         """What was called since the last look, on rows, or on "u" users' lists and "x" epochs."""
         calls, self.calls = self.calls, []
@@ -170,6 +174,8 @@ class Turns:
             self._choose()
 
     def _wait(self, call: Call) -> None:
+        if call.kind == "x" or (call.kind, call.verb) == ("r", "add"):
+            return  # nobody else knows the name of a new row, so its place in the order makes no difference
         with self._condition:
             self._waiting.add(call.thread)
             self._choose()
@@ -177,7 +183,7 @@ class Turns:
                 raise AssertionError(f"{call.thread} never had its turn after {self.taken}")
             self._next = None
             self._waiting.discard(call.thread)
-            self.log.append(f"{call.thread}:{call.verb}({call.key[-4:]})")
+            self.log.append(f"{call.thread}:{call.verb}({call.kind}{call.key[-4:]})")
             if self._crash and self._crash[0] == call.thread and self.taken.count(call.thread) >= self._crash[1]:
                 self.crashed = True
                 raise StoreError("The server is gone.")
