@@ -24,6 +24,7 @@ from .settings import MEANINGLESS, Settings, Watch
 if TYPE_CHECKING:
     from .modes import Mode
     from .serializers import Serializer, Serializers
+    from .stores import Store
 
 T = TypeVar("T")
 
@@ -84,6 +85,24 @@ class HardSession:
         """Give the current session a new id: see `Session.regenerate`."""
         _session().regenerate()
 
+    def save(self) -> None:
+        """Write the current session to its store now, instead of when the answer is made.
+
+        For websockets and for streamed answers, whose code runs after the session was saved. What other requests
+        changed meanwhile is merged, and is in the session afterwards. Without a change nothing is written but, once in
+        a touch interval, the activity.
+
+        Raises:
+            NotSavedError: `ended`: the session is over, so close what was open for it. Otherwise the change needs a new
+                token, which only an answer can set: a new session, a login, a new id, another lifetime; and in cookie
+                mode every change.
+            StoreError: the store cannot answer. This session can then be saved no more in this request.
+            ConflictError: as when the answer is made.
+        """
+        current = _session()
+        app = _unwrapped(current_app)
+        cast("HardSessionInterface", app.session_interface).save_now(app, current)
+
 
 def _unwrapped(proxy: T) -> T:
     current: T = proxy._get_current_object()  # type: ignore[attr-defined]  # what each of Flask's proxies has
@@ -108,7 +127,7 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
         return None
     keys = _keys(app, settings)
     with app.app_context():  # Flask-SQLAlchemy tells its engines to nobody else
-        mode = _mode(settings)
+        store = _store(settings)
     settings.write_back(app.config)
     _log_what_is_odd(settings)
     Audit(settings.app_id).listen(app)
@@ -121,9 +140,9 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
     if settings.serializer is not None:
         chosen = PayloadFormat.CUSTOM
         formats[chosen] = settings.serializer
-    return Parts(
+    parts = Parts(
         carrier=settings.cookie,
-        mode=mode,
+        mode=_mode(settings, store, settings.cookie.binding),
         ring=keys.ring,
         rules=Rules(
             settings.timeouts,
@@ -142,6 +161,9 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
         anonymous_in_outage=settings.anonymous_in_outage,
         watch=Watch(app.config),
     )
+    if settings.header is None:
+        return parts
+    return parts.for_header(settings.header, _mode(settings, store, settings.header.binding))
 
 
 def _keys(app: Flask, settings: Settings) -> FixedKeys | FileKeys:
@@ -156,16 +178,21 @@ def _keys(app: Flask, settings: Settings) -> FixedKeys | FileKeys:
     return FileKeys(settings.keys_file, refuse)
 
 
-def _mode(settings: Settings) -> Mode:
-    app_id, carrier, compress, pad_to = settings.app_id, settings.cookie.binding, settings.compress, settings.pad_to
+def _store(settings: Settings) -> Store | None:
     spec = settings.store
     if spec is None:
-        return CookieMode(app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to)
+        return None
     try:
-        store = spec.store or stores.build(spec.name, spec.options)
+        return spec.store or stores.build(spec.name, spec.options)
     except (ImportError, ValueError) as error:
         setting = "SESSION_TYPE" if spec.options.url is None else "SESSION_STORE"
         raise ConfigError([Problem(setting, f"{error}.", "Then start again.")]) from error
+
+
+def _mode(settings: Settings, store: Store | None, carrier: str) -> Mode:
+    app_id, compress, pad_to = settings.app_id, settings.compress, settings.pad_to
+    if store is None:
+        return CookieMode(app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to)
     return ServerSideMode(
         store, key_prefix=settings.key_prefix, app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to
     )

@@ -52,6 +52,7 @@ class Change:
         ends: what was opened is logged out.
         logs_in: the request itself logged somebody in.
         began: when the request began, in Unix seconds: what happened before could have been known to it.
+        again: what stands in the row now is not what was opened, so it is read again before anything is written.
         rebase: this request's changes on top of what another one stored meanwhile. It may raise ConflictError, and
             TokenRefused for what cannot be read.
     """
@@ -63,6 +64,7 @@ class Change:
     ends: bool = False
     logs_in: bool = False
     began: int = 0
+    again: bool = False
     rebase: Callable[[Record], Record] = lambda theirs: theirs
 
 
