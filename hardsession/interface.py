@@ -63,10 +63,6 @@ class Parts:
         header = replace(self, vary=vary, carrier=carrier, mode=mode, rules=rules)
         return replace(self, vary=vary, token_header=carrier, header=header)
 
-    def of(self, *, by_header: bool) -> Parts:
-        """What a request works with: where it bears the header, nothing of the cookie."""
-        return self.header if by_header and self.header else self
-
 
 class HardSessionInterface(SecureCookieSessionInterface):
     """Opens a session when the view first touches it, and decides once, at the end, what becomes of it.
@@ -93,7 +89,7 @@ class HardSessionInterface(SecureCookieSessionInterface):
         if parts is None:
             return None
         by_header = parts.token_header is not None and parts.token_header.came(request)
-        parts = parts.of(by_header=by_header)
+        parts = (by_header and parts.header) or parts
         return Session(request, partial(self._load, app, parts, int(time.time())), parts.rules, by_header=by_header)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
@@ -103,7 +99,7 @@ class HardSessionInterface(SecureCookieSessionInterface):
         response.call_on_close(partial(_warn_of_lost_change, session))
         if session.loaded is None:
             return  # nobody touched it
-        parts = self._parts.of(by_header=session.by_header)
+        parts = (session.by_header and self._parts.header) or self._parts
         if session.accessed:
             _vary(response, parts.vary)
         # Flask calls again for the page of the error that saving raised.
@@ -122,8 +118,9 @@ class HardSessionInterface(SecureCookieSessionInterface):
             raise session.failed
         if self._parts is None or session.loaded is None:
             return  # nobody touched it
+        parts = (session.by_header and self._parts.header) or self._parts
         try:
-            self._save_now(app, self._parts.of(by_header=session.by_header), session, session.loaded)
+            self._save_now(app, parts, session, session.loaded)
         except StoreError as outage:
             # Whether it was written cannot be known, and to append it twice would be as wrong as to lose it.
             session.failed = outage
