@@ -288,13 +288,16 @@ class TestEnd:
             assert seen == ({"draft": "x", "n": 0, "b": 2} if again else {"draft": "x"})
             assert send(app, token, read).value == seen
 
-    def test_mere_activity_revives_nothing(self, app):
-        """Neither it nor the end of a request that took too long makes a session live on that had timed out."""
+    @pytest.mark.parametrize("last", [save, lambda: None, write(n=1)], ids=["save", "nothing", "write"])
+    def test_request_that_took_too_long(self, app, last):
+        """Neither it nor the end of a request makes a session live on that had timed out while the request ran."""
         with freeze_time(START) as clock:
             token = send(app, None, login(), write(draft="x")).token
 
-            send(app, token, lambda: session.get("draft"), lambda: clock.tick(1800), save)
+            answer = send(app, token, lambda: session.get("draft"), lambda: clock.tick(1800), last)
 
+            assert answer.errors == []
+            assert answer.cookies == []
             assert send(app, token, lambda: current_session.ended).value == "idle_timeout"
 
 
