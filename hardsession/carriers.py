@@ -1,4 +1,4 @@
-"""What a token travels in: reading, setting and deleting our one cookie (RFC 6265bis)."""
+"""What a token travels in: reading, setting and deleting our one cookie (RFC 6265bis), or the header of API clients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from werkzeug.exceptions import BadRequest
 from werkzeug.http import dump_cookie, http_date
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from flask import Request, Response
 
 MAX_COOKIE_SIZE = 4096
-"""Bytes of name and value together that every browser keeps."""
+"""Bytes of name and value together that every browser keeps.
+
+The header keeps to it as well: a proxy that gives the headers of an answer 4 KB in all would drop the answer.
+"""
+
+NEW = "new"
+"""What a client sends in the header to begin a session there."""
 
 _SHORTEST_TOKEN = 107
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+", re.IGNORECASE)
@@ -36,6 +42,8 @@ class CookieCarrier:
     httponly: bool = True
     samesite: str = "Lax"
     partitioned: bool = False
+
+    in_the_clear: ClassVar[str] = "A Secure session cookie was set on plain http, where browsers drop it."
 
     @property
     def binding(self) -> str:
@@ -62,9 +70,7 @@ class CookieCarrier:
         values = [value.strip(" \t") for name, equals, value in parts if equals and name.strip(" \t") == self.name]
         if len(values) > 1:
             raise TokenRefused(Refusal.DUPLICATE)
-        if values and not _SHORTEST_TOKEN <= len(values[0]) <= MAX_COOKIE_SIZE - len(self.name):
-            raise TokenRefused(Refusal.LENGTH)
-        return values[0] if values else None
+        return _of_a_length(self.name, values[0]) if values else None
 
     def set(self, response: Response, token: str, *, now: int, expires_at: int | None = None) -> None:
         """Set the cookie: until `expires_at` in Unix seconds, or for the browser's session."""
@@ -106,9 +112,70 @@ class CookieCarrier:
         return cookie.removeprefix(f"{self.name}=")
 
 
+@dataclass(frozen=True)
+class HeaderCarrier:
+    """The header of clients that keep no cookies: of a request, and of the answer, which bears a token only when new.
+
+    Browsers send it of no page's accord, and from another site only where the application's CORS allows it.
+    """
+
+    name: str
+    secure: bool = True
+
+    in_the_clear: ClassVar[str] = "A session token was sent on plain http, where whoever is on the way can take it."
+
+    @property
+    def binding(self) -> str:
+        """What is authenticated with a token, so that it is good in this header only."""
+        return f"header:{self.name.lower()}"
+
+    def came(self, request: Request) -> bool:
+        """Whether a request bears the header, whatever stands in it: then its cookie counts for nothing."""
+        return self._key in request.environ
+
+    def read(self, request: Request) -> str | None:
+        """The header's value; None where it asks for a new session. TokenRefused for two, or for an odd length."""
+        value: str = request.environ[self._key].strip(" \t")
+        if value == NEW:
+            return None
+        if "," in value:  # how servers join two headers of one name (RFC 9110, 5.3)
+            raise TokenRefused(Refusal.DUPLICATE)
+        return _of_a_length(self.name, value)
+
+    def set(self, response: Response, token: str, *, now: int, expires_at: int | None = None) -> None:  # noqa: ARG002
+        """Hand the token to the client, which keeps no time: its requests hear when the session is over."""
+        self._answer(response, token)
+
+    def delete(self, response: Response) -> None:
+        """Tell the client to forget its token, by an empty header. Who sends that back is nobody."""
+        self._answer(response, "")
+
+    def expire_pair(self, request: Request, response: Response) -> None:
+        """A client that sends two headers has nothing that could be expired."""
+
+    def _answer(self, response: Response, token: str) -> None:
+        response.headers[self.name] = token
+        _keep_from_caches(response)
+
+    @cached_property
+    def _key(self) -> str:
+        return f"HTTP_{self.name.upper().replace('-', '_')}"
+
+
+def _of_a_length(name: str, token: str) -> str:
+    """A token as it came. TokenRefused for a length that none of ours has."""
+    if not _SHORTEST_TOKEN <= len(token) <= MAX_COOKIE_SIZE - len(name):
+        raise TokenRefused(Refusal.LENGTH)
+    return token
+
+
 def _add(response: Response, cookie: str) -> None:
     """No cache may keep an answer that sets a cookie, and hand it to somebody else (CVE-2023-30861)."""
     response.headers.add("Set-Cookie", cookie)
+    _keep_from_caches(response)
+
+
+def _keep_from_caches(response: Response) -> None:
     response.headers["Cache-Control"] = "no-store"
 
 

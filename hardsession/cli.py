@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 from flask import Flask
@@ -24,6 +25,10 @@ from .errors import ConfigError, StoreError, TokenRefused
 from .extension import read_settings
 from .interface import HardSessionInterface, payload_of
 from .record import Header
+
+if TYPE_CHECKING:
+    from .interface import Parts
+    from .modes import Opened
 
 _pass_script_info = click.make_pass_decorator(ScriptInfo, ensure=True)
 _SEVERITIES = [severity.name.lower() for severity in reversed(Severity)]
@@ -91,7 +96,7 @@ def inspect(info: ScriptInfo, show_payload: bool) -> None:
         raise click.ClickException("The application has no key. Set SESSION_SECRET_KEYS.")
     try:
         now = int(time.time())
-        opened = parts.mode.open(token, parts.ring(now), now)
+        opened = _opened(parts, token, now)
     except TokenRefused as refused:
         raise click.ClickException(f"It does not open with this application's keys and settings: {refused}.") from None
     except StoreError as outage:
@@ -105,6 +110,16 @@ def inspect(info: ScriptInfo, show_payload: bool) -> None:
             _print({"payload": payload_of(record, parts.serializers)})
         except TokenRefused:
             raise click.ClickException("Its payload is of a serializer that this application does not have.") from None
+
+
+def _opened(parts: Parts, token: str, now: int) -> Opened:
+    """A token does not tell whether it travelled in the cookie or in the header."""
+    try:
+        return parts.mode.open(token, parts.ring(now), now)
+    except TokenRefused:
+        if parts.header is None:
+            raise
+        return parts.header.mode.open(token, parts.ring(now), now)
 
 
 def _findings(info: ScriptInfo) -> list[Finding]:

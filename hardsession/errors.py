@@ -8,6 +8,7 @@
     ├── StoreError               the store cannot answer; its cause is the driver's error
     ├── ConflictError            a write that others kept changing the session under
     ├── SessionLimitError        a login of a user who has as many sessions as one may have
+    ├── NotSavedError            what `hard.save()` cannot write
     ├── SessionTooLargeError     a session that does not fit into a cookie
     └── TokenRefused             a token that is not ours; never leaves the interface
 """
@@ -67,6 +68,18 @@ class ConflictError(HardSessionError):
     """A session could not be saved, because other requests kept changing it or `SESSION_CONFLICT` is "raise"."""
 
 
+class NotSavedError(HardSessionError):
+    """`hard.save()` cannot write the session; nothing of it was written.
+
+    `ended` tells whether that is because the session is over: logged out elsewhere, timed out or expired. Otherwise the
+    change needs a new token, which only an answer can set.
+    """
+
+    def __init__(self, message: str, *, ended: bool = False) -> None:
+        self.ended = ended
+        super().__init__(message)
+
+
 class SessionLimitError(HardSessionError):
     """A user has as many sessions as one may have (`SESSION_MAX_PER_USER`). `limit` says how many those are.
 
@@ -79,7 +92,7 @@ class SessionLimitError(HardSessionError):
 
 
 class SessionTooLargeError(HardSessionError):
-    """The sealed session does not fit into one cookie (RFC 6265bis: 4096 bytes of name and value).
+    """The sealed session does not fit into one cookie or header (RFC 6265bis: 4096 bytes of name and value).
 
     `size` and `limit` are bytes, `largest` maps the largest keys to the bytes their values take.
     """
@@ -90,7 +103,7 @@ class SessionTooLargeError(HardSessionError):
         self.largest: dict[str, int] = dict(largest)
         keys = ", ".join(f"{key!r} ({taken} bytes)" for key, taken in self.largest.items())
         super().__init__(
-            f"The session cookie would be {size} bytes, and browsers keep {limit}. "
+            f"The session would take {size} bytes of name and value, and {limit} is what a browser keeps in a cookie. "
             f"Store less, or set SESSION_COOKIE_OVERSIZE; the largest keys are {keys}."
         )
 

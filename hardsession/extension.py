@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .crypto.keys import KeyRing
     from .modes import Mode
     from .serializers import Serializer, Serializers
+    from .stores import Store
 
 T = TypeVar("T")
 
@@ -150,6 +151,24 @@ class HardSession:
         if desk.session is not None:
             desk.session.logout()
 
+    def save(self) -> None:
+        """Write the current session to its store now, instead of when the answer is made.
+
+        For websockets and for streamed answers, whose code runs after the session was saved. What other requests
+        changed meanwhile is merged, and is in the session afterwards. Without a change nothing is written but, once in
+        a touch interval, the activity.
+
+        Raises:
+            NotSavedError: `ended`: the session is over, so close what was open for it. Otherwise the change needs a new
+                token, which only an answer can set: a new session, a login, a new id, another lifetime; and in cookie
+                mode every change.
+            StoreError: the store cannot answer. This session can then be saved no more in this request.
+            ConflictError: as when the answer is made.
+        """
+        current = _session()
+        app = _unwrapped(current_app)
+        cast("HardSessionInterface", app.session_interface).save_now(app, current)
+
 
 def _unwrapped(proxy: T) -> T:
     current: T = proxy._get_current_object()  # type: ignore[attr-defined]  # what each of Flask's proxies has
@@ -220,7 +239,9 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
         return None
     keys = _keys(app, settings)
     with app.app_context():  # Flask-SQLAlchemy tells its engines to nobody else
-        mode, registry, epoch = _mode(settings)
+        store = _store(settings)
+    registry, epoch = _registry(settings, store)
+    mode = partial(_mode, settings, store, registry=registry, epoch=epoch)
     settings.write_back(app.config)
     _log_what_is_odd(settings)
     Audit(settings.app_id).listen(app)
@@ -233,9 +254,9 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
     if settings.serializer is not None:
         chosen = PayloadFormat.CUSTOM
         formats[chosen] = settings.serializer
-    return Parts(
+    parts = Parts(
         carrier=settings.cookie,
-        mode=mode,
+        mode=mode(settings.cookie.binding),
         ring=keys.ring,
         rules=Rules(
             settings.timeouts,
@@ -257,6 +278,9 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
         epoch=epoch,
         watch=Watch(app.config),
     )
+    if settings.header is None:
+        return parts
+    return parts.for_header(settings.header, mode(settings.header.binding))
 
 
 def _keys(app: Flask, settings: Settings) -> FixedKeys | FileKeys:
@@ -275,30 +299,40 @@ def _device(request: Request, *, records_address: bool) -> Device:
     return Device(label_of(request.headers.get("User-Agent", "")), request.remote_addr or "" if records_address else "")
 
 
-def _mode(settings: Settings) -> tuple[Mode, Registry | None, EpochOfAll | None]:
-    app_id, carrier, compress, pad_to = settings.app_id, settings.cookie.binding, settings.compress, settings.pad_to
+def _store(settings: Settings) -> Store | None:
     spec = settings.store
     if spec is None:
-        return CookieMode(app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to), None, None
+        return None
     try:
-        store = spec.store or stores.build(spec.name, spec.options)
+        return spec.store or stores.build(spec.name, spec.options)
     except (ImportError, ValueError) as error:
         setting = "SESSION_TYPE" if spec.options.url is None else "SESSION_STORE"
         raise ConfigError([Problem(setting, f"{error}.", "Then start again.")]) from error
+
+
+def _registry(settings: Settings, store: Store | None) -> tuple[Registry | None, EpochOfAll | None]:
+    if store is None or not settings.registry:
+        return None, None
+    prefix, app_id = settings.key_prefix, settings.app_id
+    registry = Registry(
+        store,
+        key_prefix=prefix,
+        app_id=app_id,
+        ends=Rows(store, key_prefix=prefix, app_id=app_id),
+        most=settings.most_per_user,
+        refuses=settings.refuses_overflow,
+    )
+    return registry, EpochOfAll(store, key_prefix=prefix, app_id=app_id)
+
+
+def _mode(
+    settings: Settings, store: Store | None, carrier: str, registry: Registry | None, epoch: EpochOfAll | None
+) -> Mode:
+    app_id, compress, pad_to = settings.app_id, settings.compress, settings.pad_to
+    if store is None:
+        return CookieMode(app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to)
     rows = Rows(store, key_prefix=settings.key_prefix, app_id=app_id)
-    registry = epoch = None
-    if settings.registry:
-        registry = Registry(
-            store,
-            key_prefix=settings.key_prefix,
-            app_id=app_id,
-            ends=rows,
-            most=settings.most_per_user,
-            refuses=settings.refuses_overflow,
-        )
-        epoch = EpochOfAll(store, key_prefix=settings.key_prefix, app_id=app_id)
-    mode = ServerSideMode(rows, registry, epoch, app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to)
-    return mode, registry, epoch
+    return ServerSideMode(rows, registry, epoch, app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to)
 
 
 def _log_what_is_odd(settings: Settings) -> None:

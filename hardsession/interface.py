@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from flask.sessions import SecureCookieSessionInterface
 
 from . import policy, signals
-from .carriers import MAX_COOKIE_SIZE, CookieCarrier, host_of
+from .carriers import MAX_COOKIE_SIZE, CookieCarrier, HeaderCarrier, host_of
 from .devices import Device
-from .errors import ConflictError, Refusal, SessionTooLargeError, StoreError, TokenRefused
+from .errors import ConflictError, NotSavedError, Refusal, SessionTooLargeError, StoreError, TokenRefused
 from .merge import merge
-from .modes import Change, Mode, Opened
+from .modes import Change, Mode, Opened, Saved
+from .modes.server_side import ServerSideMode
 from .record import PayloadFormat, Record
 from .registry import Registry
 from .revocation import EpochOfAll
@@ -41,7 +42,7 @@ _flask_sessions = SecureCookieSessionInterface()
 class Parts:
     """What the interface works with: built from the settings once, when the first request comes."""
 
-    carrier: CookieCarrier
+    carrier: CookieCarrier | HeaderCarrier
     mode: Mode
     ring: Callable[[int], KeyRing]
     rules: Rules
@@ -58,6 +59,18 @@ class Parts:
     epoch: EpochOfAll | None
     watch: Callable[[], None]
     """Looks whether a setting was changed too late."""
+    token_header: HeaderCarrier | None = None
+    header: Parts | None = None
+    """The same for requests that bear the header of API clients."""
+    vary: tuple[str, ...] = ("Cookie",)
+
+    def for_header(self, carrier: HeaderCarrier, mode: Mode) -> Parts:
+        """These parts, for an application whose API clients bring their token in a header."""
+        vary = (carrier.name, *self.vary)
+        # No site can plant a header with a visitor, as it can a cookie.
+        rules = replace(self.rules, unplantable=True)
+        header = replace(self, vary=vary, carrier=carrier, mode=mode, rules=rules)
+        return replace(self, vary=vary, token_header=carrier, header=header)
 
 
 class HardSessionInterface(SecureCookieSessionInterface):
@@ -84,21 +97,43 @@ class HardSessionInterface(SecureCookieSessionInterface):
         parts = self._parts or self.resolve(app)
         if parts is None:
             return None
-        return Session(request, partial(self._load, app, parts, int(time.time())), parts.rules, partial(_admit, parts))
+        by_header = parts.token_header is not None and parts.token_header.came(request)
+        parts = (by_header and parts.header) or parts
+        load, admit = partial(self._load, app, parts, int(time.time())), partial(_admit, parts)
+        return Session(request, load, parts.rules, admit, by_header=by_header)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Write what became of the session, if anything did."""
-        if not isinstance(session, Session) or session.loaded is None or self._parts is None:
-            return  # no session at all after a failed start, or nobody touched it
+        if not isinstance(session, Session) or self._parts is None:
+            return  # no session at all after a failed start
+        response.call_on_close(partial(_warn_of_lost_change, session))
+        if session.loaded is None:
+            return  # nobody touched it
+        parts = (session.by_header and self._parts.header) or self._parts
         if session.accessed:
-            _vary(response)
-        if session.failed:  # Flask calls again for the page of the error that saving raised
-            self._finish_logout(app, self._parts, session, session.loaded, response)
-            return
+            _vary(response, parts.vary)
+        # Flask calls again for the page of the error that saving raised.
+        save = self._finish_logout if session.failed else self._save
         try:
-            self._save(app, self._parts, session, session.loaded, response)
+            save(app, parts, session, session.loaded, response)
         except BaseException as error:
             session.failed = error
+            raise
+        finally:
+            session.unsaved = False
+
+    def save_now(self, app: Flask, session: Session) -> None:
+        """Write what became of the session so far, outside of any answer: see `HardSession.save`."""
+        if session.failed:
+            raise session.failed
+        if self._parts is None or session.loaded is None:
+            return  # nobody touched it
+        parts = (session.by_header and self._parts.header) or self._parts
+        try:
+            self._save_now(app, parts, session, session.loaded)
+        except StoreError as outage:
+            # Whether it was written cannot be known, and to append it twice would be as wrong as to lose it.
+            session.failed = outage
             raise
 
     def regenerate(self, session: Session) -> None:
@@ -136,11 +171,10 @@ class HardSessionInterface(SecureCookieSessionInterface):
             return
         if session.outage:
             raise session.outage
-        saved = parts.mode.save(change, parts.ring(now), now)
-        if saved.refused:
-            signals.write_refused.send(app, session=_log_name(loaded.record))
-        elif contested:
-            signals.write_merged.send(app, session=_log_name(loaded.record), keys=sorted(set(contested)))
+        if session.by_header and _begins_unasked(change, loaded):
+            signals.write_refused.send(app, session=None)
+            return
+        saved = _write(app, parts, loaded, change, contested, now)
         if saved.record and saved.token and _fits(app, parts, session, saved.token):
             header = saved.record.header
             expires_at = policy.limits(header, session.timeouts)[1] if header.permanent else None
@@ -151,6 +185,32 @@ class HardSessionInterface(SecureCookieSessionInterface):
             if loaded.token_came:
                 parts.carrier.delete(response)
             _announce(app, session, loaded.record, None)
+
+    def _save_now(self, app: Flask, parts: Parts, session: Session, loaded: Loaded) -> None:
+        if not isinstance(parts.mode, ServerSideMode):
+            raise NotSavedError(
+                "The session is in the cookie, which only an answer sets. Keep sessions on the server (SESSION_TYPE)."
+            )
+        now = int(time.time())
+        contested: list[str] = []
+        change = _change(parts, session, loaded, contested, now)
+        if change is None:
+            session.unsaved = False
+            return
+        if session.outage:
+            raise session.outage
+        if _needs_a_token(change, loaded):
+            raise NotSavedError(
+                "A new session, a login, a new id or another lifetime needs a new token, which only an answer sets. "
+                "Make this change in a view that answers."
+            )
+        saved = _write(app, parts, loaded, change, contested, now)
+        if saved.refused:
+            raise NotSavedError("The session is over. Close what it was open for.", ended=True)
+        if change.ends:
+            _announce(app, session, loaded.record, None)
+        if change.ends or saved.record:
+            session.written(loaded, saved.record)
 
     def _finish_logout(self, app: Flask, parts: Parts, session: Session, loaded: Loaded, response: Response) -> None:
         """A logout counts though what was stored after it could not be saved, unless the store is what failed."""
@@ -169,17 +229,29 @@ class HardSessionInterface(SecureCookieSessionInterface):
             return
         self._warned = True
         _log.warning(
-            "A Secure session cookie was set on plain http, where browsers drop it. Behind a proxy, wrap the app in "
-            "werkzeug.middleware.proxy_fix.ProxyFix; for development without https set SESSION_ALLOW_PLAIN_HTTP."
+            "%s Behind a proxy, wrap the app in werkzeug.middleware.proxy_fix.ProxyFix; for development without https "
+            "set SESSION_ALLOW_PLAIN_HTTP.",
+            parts.carrier.in_the_clear,
         )
 
 
-def _vary(response: Response) -> None:
-    """Say that the answer depends on the cookie. Most answers vary by nothing else, and are spared the parsing."""
+def _vary(response: Response, names: tuple[str, ...]) -> None:
+    """Say what the answer depends on. Most answers vary by nothing else, and are spared the parsing."""
     if "Vary" in response.headers:
-        response.vary.add("Cookie")
+        response.vary.update(names)
     else:
-        response.headers["Vary"] = "Cookie"
+        response.headers["Vary"] = ", ".join(names)
+
+
+def _warn_of_lost_change(session: Session) -> None:
+    """A generator that streams an answer runs after the session was saved, and so does what is torn down."""
+    if session.unsaved:
+        session.unsaved = False
+        _log.warning(
+            "The session was changed after its answer was made, in the endpoint %r, and the change is lost. In a "
+            "store, hard.save() writes it.",
+            session.request.endpoint,
+        )
 
 
 def _read(app: Flask, parts: Parts, request: Request, now: int) -> Loaded:
@@ -233,11 +305,20 @@ def _change(parts: Parts, session: Session, loaded: Loaded, contested: list[str]
     record, dumps = loaded.record, parts.serializers[parts.format].dumps
     active = session.request.endpoint not in parts.passive_endpoints
     payload = dumps(session.data)
+    session.merged = None
     if record and payload == record.payload and session.header == record.header:
         if not active or not policy.touch_due(record.header, session.timeouts, now):
             return None
-        touched = Record(policy.touch(record.header, now), payload, record.format)
-        return Change(loaded.opened, touched, touch=True, began=loaded.began)
+
+        def touch(theirs: Record) -> Record:
+            if policy.over(theirs.header, session.timeouts, now):
+                raise TokenRefused(Refusal.HEADER)
+            session.merged = payload_of(theirs, parts.serializers)
+            return replace(theirs, header=policy.touch(theirs.header, now))
+
+        touched = replace(record, header=policy.touch(record.header, now))
+        again = _must_look_again(session, loaded, now)
+        return Change(loaded.opened, touched, touch=True, began=loaded.began, again=again, rebase=touch)
     before = payload_of(record, parts.serializers) if record else {}
     session.settle(before, now)
     if session.header is None:
@@ -247,6 +328,8 @@ def _change(parts: Parts, session: Session, loaded: Loaded, contested: list[str]
     ends = session.logged_out and not session.logs_in
 
     def rebase(theirs: Record) -> Record:
+        if policy.over(theirs.header, session.timeouts, now):
+            raise TokenRefused(Refusal.HEADER)
         base, stored = session.inherited(before), session.inherited(payload_of(theirs, parts.serializers))
         data, both = merge(base, session.data, stored, stored_wins=session.rules.privilege_keys)
         if both and parts.refuses_conflicts and not ends:
@@ -254,6 +337,7 @@ def _change(parts: Parts, session: Session, loaded: Loaded, contested: list[str]
                 "Another request changed the same keys meanwhile. Read the session again, and try again."
             )
         contested.extend(both)
+        session.merged = data
         changed = record is not None and header.permanent != record.header.permanent
         mine = header if changed else replace(header, permanent=theirs.header.permanent)
         joined = mine if new_id else policy.touch(replace(theirs.header, permanent=mine.permanent), header.seen_at)
@@ -268,12 +352,46 @@ def _change(parts: Parts, session: Session, loaded: Loaded, contested: list[str]
         began=loaded.began,
         admission=session.admission,
         device=parts.device(session.request),
+        again=_must_look_again(session, loaded, now),
         rebase=rebase,
     )
 
 
+def _must_look_again(session: Session, loaded: Loaded, now: int) -> bool:
+    """Whether a row is no more as it was read: rewritten by this request, or over unless another one kept it alive."""
+    record = loaded.record
+    return loaded.rewritten or (record is not None and now >= min(policy.limits(record.header, session.timeouts)))
+
+
 def _ended(loaded: Loaded) -> Change:
-    return Change(loaded.opened, None, ends=True, began=loaded.began)
+    opened = replace(loaded.opened, record=None) if loaded.rewritten else loaded.opened  # what stands there is unread
+    return Change(opened, None, ends=True, began=loaded.began)
+
+
+def _write(app: Flask, parts: Parts, loaded: Loaded, change: Change, contested: list[str], now: int) -> Saved:
+    """Carry out a change, and tell who lost by it."""
+    saved = parts.mode.save(change, parts.ring(now), now)
+    if saved.refused:
+        signals.write_refused.send(app, session=_log_name(loaded.record))
+    elif contested:
+        signals.write_merged.send(app, session=_log_name(loaded.record), keys=sorted(set(contested)))
+    return saved
+
+
+def _begins_unasked(change: Change, loaded: Loaded) -> bool:
+    """Whether a session would begin in place of a token that is none, or none any more.
+
+    A client of the header asks for a session, logs in or has just logged out; what else it sends begins nothing.
+    """
+    return loaded.token_came and loaded.record is None and not (change.logs_in or change.ends)
+
+
+def _needs_a_token(change: Change, loaded: Loaded) -> bool:
+    """Whether a change is worth nothing unless the client gets another token. A mere end needs none."""
+    if change.record is None:
+        return False
+    before = loaded.record
+    return before is None or change.new_id or change.ends or change.record.header.permanent != before.header.permanent
 
 
 def _fits(app: Flask, parts: Parts, session: Session, token: str) -> bool:

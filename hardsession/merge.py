@@ -36,15 +36,15 @@ def merge(
 def _one(key: str, before: Any, our: Any, their: Any) -> Any:
     if key == FLASHES and all(side is _MISSING or isinstance(side, list) for side in (before, our, their)):
         return _flashes(*([] if side is _MISSING else side for side in (before, our, their)))
-    if _is_same(our, before):
+    if is_same(our, before):
         return their
-    if _is_same(their, before):
+    if is_same(their, before):
         return our
     if all(isinstance(side, list) for side in (before, our, their)):
         length = len(before)
-        if _is_same(our[:length], before) and _is_same(their[:length], before):
+        if is_same(our[:length], before) and is_same(their[:length], before):
             return their + our[length:]
-    if _is_same(our, their):
+    if is_same(our, their):
         return our
     if before is _MISSING and isinstance(our, list) and isinstance(their, list):
         return their + our
@@ -53,14 +53,14 @@ def _one(key: str, before: Any, our: Any, their: Any) -> Any:
     return _CONTESTED
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
     """Whether two values would be stored alike: 1, 1.0 and True are equal in Python, and three values in a session."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
     if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(_is_same, one, other))
+        return len(one) == len(other) and all(map(is_same, one, other))
     return bool(one == other or (one != one and other != other))
 
 

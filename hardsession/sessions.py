@@ -14,6 +14,7 @@ from flask.sessions import SessionMixin
 
 from . import identity, policy
 from .errors import HardSessionError, StoreError
+from .merge import is_same
 
 if TYPE_CHECKING:
     from flask import Request
@@ -58,6 +59,8 @@ class Loaded:
     ended: str | None = None
     log_name: str | None = None
     outage: StoreError | None = None
+    rewritten: bool = False
+    """Whether this request wrote the row since: the version that stands there is not the one that it read."""
 
     @property
     def record(self) -> Record | None:
@@ -73,6 +76,9 @@ class Session(SessionMixin):
 
     `header` is what would be sealed now: a login, a logout or a new id change it at once, and saving compares it with
     what was loaded. None stands for a session that has yet to begin.
+
+    `by_header` tells whether its token travels in the header of API clients, and `unsaved` whether the view changed
+    anything since it was last written.
     """
 
     def __init__(
@@ -81,10 +87,15 @@ class Session(SessionMixin):
         load: Callable[[Session], None],
         rules: Rules,
         admit: Callable[[Header], Admission | None],
+        *,
+        by_header: bool = False,
     ) -> None:
         """`load` fills it when it is first touched; `admit` is asked of every login."""
         self.request = request
         self.rules = rules
+        self.by_header = by_header
+        self.unsaved: bool = False
+        self.merged: dict[str, Any] | None = None
         self.loaded: Loaded | None = None
         self.header: Header | None = None
         self.logged_out: bool = False
@@ -113,11 +124,11 @@ class Session(SessionMixin):
     def __setitem__(self, key: str, value: Any) -> None:
         self.data[key] = value
         self._written.add(key)
-        self.modified = True
+        self.modified = self.unsaved = True
 
     def __delitem__(self, key: str) -> None:
         del self.data[key]
-        self.modified = True
+        self.modified = self.unsaved = True
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.data)
@@ -137,7 +148,7 @@ class Session(SessionMixin):
         self.data.clear()
         self.header = None
         self.logged_out = True
-        self.modified = True
+        self.modified = self.unsaved = True
         self._cleared = True
         self._admitted.append(_nothing)
         self._permanent = self.rules.permanent
@@ -173,7 +184,7 @@ class Session(SessionMixin):
             raise
         self._become(owner, keep=keep)
         self.header = header
-        self.logs_in = True
+        self.logs_in = self.unsaved = True
         self._named_at_login = {key: self._data[key] for key in self.rules.identity_keys if key in self._data}
 
     def logout(self) -> None:
@@ -187,6 +198,7 @@ class Session(SessionMixin):
         """Give this session a new id, for instance when its user gains a right. Data and clocks stay."""
         if self._header:
             self.header = policy.regenerate(self._header, _now())
+            self.unsaved = True
         elif self.outage:
             raise self.outage
 
@@ -296,6 +308,19 @@ class Session(SessionMixin):
         self.header = loaded.record.header if loaded.record else None
         self.outage = loaded.outage
         self.loaded = loaded
+
+    def written(self, loaded: Loaded, record: Record | None) -> None:
+        """Go on from what `hard.save()` wrote: this session's data, or what a merge made of it; None: its end."""
+        opened = replace(loaded.opened, record=record, row=loaded.opened.row if record else None)
+        self.loaded = replace(loaded, opened=opened, rewritten=record is not None)
+        if record is not None:
+            self.header = record.header
+        if self.merged is not None:
+            # The view may hold a list that stands here, and append to it again.
+            mine = self._data
+            kept = {key for key, value in self.merged.items() if key in mine and is_same(mine[key], value)}
+            self._data = {key: mine[key] if key in kept else value for key, value in self.merged.items()}
+        self.unsaved = False
 
     @property
     def continues(self) -> bool:

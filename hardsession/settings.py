@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from . import identity
-from .carriers import CookieCarrier
+from .carriers import CookieCarrier, HeaderCarrier
 from .crypto.keys import KeyMaterial
 from .errors import ConfigError, Problem
 from .key_sources import FILE_SETTING, MIN_KEY_BYTES, parse_key, read_keys, weakness
@@ -82,6 +82,7 @@ SETTINGS = frozenset(
         "SESSION_STORE",
         "SESSION_STORE_OUTAGE",
         "SESSION_STORE_TIMEOUT",
+        "SESSION_TOKEN_HEADER",
         "SESSION_TOUCH_INTERVAL",
         "SESSION_TYPE",
         "SESSION_USE_SIGNER",
@@ -107,6 +108,19 @@ FLASK_COOKIE_NAME = "session"
 
 _COOKIE_TYPES = ("null", "cookie")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TAKEN_PREFIXES = (
+    *("accept-", "access-control-", "content-", "cross-origin-", "if-", "proxy-", "sec-", "x-csrf", "x-forwarded-"),
+    *("x-frame-", "x-http-", "x-original-", "x-xsrf"),
+)
+_TAKEN_HEADERS = frozenset(
+    {
+        *("accept", "age", "allow", "alt-svc", "cache-control", "connection", "cookie", "date", "dnt", "early-data"),
+        *("etag", "expect", "expires", "forwarded", "from", "host", "keep-alive", "last-modified", "link", "location"),
+        *("max-forwards", "origin", "pragma", "priority", "range", "referer", "retry-after", "server", "set-cookie"),
+        *("strict-transport-security", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via"),
+        *("warning", "www-authenticate", "x-real-ip", "x-request-id", "x-requested-with"),
+    }
+)
 _DOMAIN = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 _PAD_LIMIT = 2048
 _log = logging.getLogger("hardsession")
@@ -143,6 +157,7 @@ class Settings:
     message_pack: bool
     serializer: Serializer | None
     cookie: CookieCarrier
+    header: HeaderCarrier | None
     plain_http: bool
     keep_oversize: bool
     compress: bool
@@ -195,6 +210,7 @@ class Settings:
             message_pack=reader.choice("SESSION_SERIALIZATION_FORMAT", "json", ("json", "msgpack")) == "msgpack",
             serializer=_serializer(reader),
             cookie=_cookie(reader, plain_http=plain_http),
+            header=_header(reader, plain_http=plain_http),
             plain_http=plain_http,
             keep_oversize=reader.choice("SESSION_COOKIE_OVERSIZE", "raise", ("raise", "keep")) == "keep",
             compress=reader.flag("SESSION_COMPRESS", False),
@@ -477,6 +493,21 @@ def _cookie(reader: _Reader, *, plain_http: bool) -> CookieCarrier:
             "SESSION_COOKIE_PARTITIONED", "is refused by browsers without Secure.", "Switch it off, or serve https."
         )
     return CookieCarrier(name, domain or None, path, secure, httponly, samesite, partitioned)
+
+
+def _header(reader: _Reader, *, plain_http: bool) -> HeaderCarrier | None:
+    name = reader.text("SESSION_TOKEN_HEADER", "")
+    if not name:
+        return None
+    remedy = "Use a header of its own, such as 'X-Session-Token'."
+    if not _TOKEN.fullmatch(name) or "_" in name:  # WSGI takes "_" for "-", so servers drop names with it
+        reader.problem("SESSION_TOKEN_HEADER", "is no name of a header that every server passes on.", remedy)
+    if name.lower() == "authorization":
+        # Its other schemes belong to others (a proxy's password, an API's key), and no answer bears it.
+        reader.problem("SESSION_TOKEN_HEADER", "bears what others authenticate with, and is in no answer.", remedy)
+    if name.lower() in _TAKEN_HEADERS or name.lower().startswith(_TAKEN_PREFIXES):
+        reader.problem("SESSION_TOKEN_HEADER", "means something else to clients, proxies or servers.", remedy)
+    return HeaderCarrier(name, secure=not plain_http)
 
 
 def _strongest_prefix(*, rooted: bool, httponly: bool) -> str:

@@ -288,6 +288,20 @@ class TestInspect:
         assert f"{reason}." in result.output
         assert "created_at" not in result.output
 
+    def test_token_of_the_header(self, make_app, act):
+        """A token does not tell what it travelled in, so with the application's settings both are looked at."""
+        app = make_app(SESSION_TOKEN_HEADER="X-Session-Token")
+        start = act(app.test_client(), lambda: session.update(a=1), headers={"X-Session-Token": "new"})
+        good = start.response.headers["X-Session-Token"]
+
+        opened = run(app, "inspect", "--show-payload", input=good)
+        altered = run(app, "inspect", input=good[:-4] + "AAAA")
+
+        assert opened.exit_code == 0
+        assert fields(opened.output)["payload"] == "{'a': 1}"
+        assert altered.exit_code == 1
+        assert "not_authentic." in altered.output
+
     def test_no_application(self, elsewhere, cookie):
         """Where there is no application it prints what anyone sees, and says what is missing."""
         result = CliRunner().invoke(commands, ["inspect"], input=cookie)

@@ -64,6 +64,7 @@ def test_public_names():
         "HardSession",
         "HardSessionError",
         "Key",
+        "NotSavedError",
         "Passphrase",
         "SerializationError",
         "SessionTooLargeError",

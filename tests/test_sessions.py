@@ -258,7 +258,7 @@ def test_waiting_thread_finds_it_loaded(monkeypatch):
         arrived.wait()
         session.fill(Loaded(lifetime=60, began=0, opened=Opened(), data={"a": 1}))
 
-    session = Session(None, load, Rules(PROFILES["standard"]))
+    session = Session(None, load, Rules(PROFILES["standard"]), lambda _: None)
     session._lock = Door()
     second = threading.Thread(target=lambda: session["a"])
 

@@ -80,6 +80,7 @@ def test_defaults():
         message_pack=False,
         serializer=None,
         cookie=CookieCarrier(NAME, None, "/", secure=True, httponly=True, samesite="Lax", partitioned=False),
+        header=None,
         plain_http=False,
         keep_oversize=False,
         compress=False,

@@ -37,7 +37,16 @@ def _confirmed(_sender: Flask, **_: object) -> None:
 
 
 def _remembered(_sender: Flask, **_: object) -> None:
-    _login(None)
+    """A remembered user is logged in, except where the token would leave in a header.
+
+    It came in no header, and a script of the page, which cannot read a cookie, would get a token that it can read.
+    """
+    current = cast("Session", session)
+    if current.by_header:
+        for key in ("_user_id", "_fresh"):
+            current.pop(key, None)
+    else:
+        _login(None)
 
 
 def _doubted(_sender: Flask, **_: object) -> None:

@@ -57,6 +57,7 @@ class Change:
         began: when the request began, in Unix seconds: what happened before could have been known to it.
         admission: what the user's list said when somebody logged in.
         device: where this request comes from, for that list.
+        again: what stands in the row now is not what was opened, so it is read again before anything is written.
         rebase: this request's changes on top of what another one stored meanwhile. It may raise ConflictError, and
             TokenRefused for what cannot be read.
     """
@@ -70,6 +71,7 @@ class Change:
     began: int = 0
     admission: Admission | None = None
     device: Device = UNKNOWN
+    again: bool = False
     rebase: Callable[[Record], Record] = lambda theirs: theirs
 
 

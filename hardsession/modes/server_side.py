@@ -128,6 +128,11 @@ class ServerSideMode:
         Mere activity is not worth a second look.
         """
         version, patience = row.version, Patience()
+        if change.again:
+            caught_up = self._rebased(change, row, ring)
+            if caught_up is None:
+                return Saved(refused=not change.touch)
+            record, version = caught_up
         while True:
             value = self._sealed(record, row.secret, row.row_id, ring)
             outcome = self._rows.replace(row.row_id, value, _ttl(record, now), version)

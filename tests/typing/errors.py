@@ -10,6 +10,7 @@ from hardsession import (
     ConfigError,
     ConflictError,
     HardSessionError,
+    NotSavedError,
     SerializationError,
     SessionTooLargeError,
     StoreError,
@@ -19,7 +20,11 @@ from hardsession.errors import Problem, Refusal, TokenRefused
 
 
 def data(
-    config: ConfigError, serialization: SerializationError, size: SessionTooLargeError, refused: TokenRefused
+    config: ConfigError,
+    serialization: SerializationError,
+    size: SessionTooLargeError,
+    unsaved: NotSavedError,
+    refused: TokenRefused,
 ) -> None:
     assert_type(config.problems, tuple[Problem, ...])
     assert_type(config.problems[0].setting, str)
@@ -30,11 +35,18 @@ def data(
     assert_type(size.size, int)
     assert_type(size.limit, int)
     assert_type(size.largest, dict[str, int])
+    assert_type(unsaved.ended, bool)
     assert_type(refused.reason, Refusal)
 
 
 def one_base_for_all(
-    error: ConfigError | SerializationError | StoreError | ConflictError | SessionTooLargeError | TokenRefused,
+    error: ConfigError
+    | SerializationError
+    | StoreError
+    | ConflictError
+    | NotSavedError
+    | SessionTooLargeError
+    | TokenRefused,
 ) -> None:
     ours: HardSessionError = error
     print(ours)

@@ -25,12 +25,14 @@ def what_is_asked_of_it(hard: HardSession) -> None:
     hard.login("ida", keep=("cart", "theme"))
     hard.logout()
     hard.regenerate()
+    hard.save()
 
 
 def nothing_comes_back(hard: HardSession) -> None:
     assert_type(hard.login(7), None)
     assert_type(hard.logout(), None)
     assert_type(hard.regenerate(), None)
+    assert_type(hard.save(), None)
     assert_type(hard.ready(), None)
 
 
