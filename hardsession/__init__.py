@@ -5,11 +5,13 @@ from .errors import (
     ConfigError,
     ConflictError,
     HardSessionError,
+    ReauthenticationRequired,
     SerializationError,
     SessionTooLargeError,
     StoreError,
 )
 from .extension import HardSession, current_session
+from .step_up import fresh_required
 
 __version__ = "0.1.0"
 
@@ -20,8 +22,10 @@ __all__ = [
     "HardSessionError",
     "Key",
     "Passphrase",
+    "ReauthenticationRequired",
     "SerializationError",
     "SessionTooLargeError",
     "StoreError",
     "current_session",
+    "fresh_required",
 ]

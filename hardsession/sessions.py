@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flask.sessions import SessionMixin
 
 from . import identity, policy
-from .errors import HardSessionError
+from .errors import HardSessionError, Staleness
 
 if TYPE_CHECKING:
     from flask import Request
@@ -87,6 +87,7 @@ class Session(SessionMixin):
         self._accessed = False
         self._permanent = rules.permanent
         self._named_at_login: dict[str, Any] = {}
+        self._named_when_loaded: dict[str, Any] = {}
         self._cleared = False
         self._failure: BaseException | None = None
         self.logs_in: bool = False
@@ -171,6 +172,15 @@ class Session(SessionMixin):
         """Take away freshness: something says that this may not be who logged in."""
         if self._header and self._header.authenticated_at:
             self.header = policy.demote(self._header, _now())
+
+    def is_fresh(self, max_age: timedelta | float, *, methods: Iterable[str] | None = None) -> bool:
+        """Whether its user proved who he is so recently, as `fresh_required` judges it; for templates, say.
+
+        Args:
+            max_age: a timedelta or seconds; the proof must be younger.
+            methods: by one of these, as `login(method=...)` names them; None: by any.
+        """
+        return self.stale(policy.Freshness.of(max_age, methods)) is None
 
     @property
     def permanent(self) -> bool:
@@ -262,8 +272,23 @@ class Session(SessionMixin):
     def fill(self, loaded: Loaded) -> None:
         """Take what was loaded. The mark that it was comes last: another thread may look without the lock."""
         self._data = loaded.data
+        self._named_when_loaded = {key: loaded.data[key] for key in self.rules.identity_keys if key in loaded.data}
         self.header = loaded.record.header if loaded.record else None
         self.loaded = loaded
+
+    def stale(self, wanted: policy.Freshness) -> Staleness | None:
+        """Why it is not as fresh as it is wanted, if it is not.
+
+        Who was logged in or out by a key alone, in this very request, gains nothing from the proof of whoever was there
+        before; saving draws the same conclusion.
+        """
+        header = self._header
+        change = self._change(self._named_at_login if self.logs_in else self._named_when_loaded)
+        if change is identity.Change.LOGOUT:
+            return Staleness.ANONYMOUS
+        if change is identity.Change.IDENTITY and not self.logs_in:
+            return Staleness.UNPROVEN
+        return policy.stale(header, wanted, _now())
 
     @property
     def continues(self) -> bool:
