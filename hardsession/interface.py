@@ -47,8 +47,8 @@ class Parts:
     keep_oversize: bool
     refuses_conflicts: bool
     anonymous_in_outage: bool
-    watch: Callable[[], None]
-    """Looks whether a setting was changed too late."""
+    look: Callable[[], None]
+    """Called whenever a session is loaded: was a setting changed too late, has a neighbour come?"""
 
 
 class HardSessionInterface(SecureCookieSessionInterface):
@@ -107,7 +107,7 @@ class HardSessionInterface(SecureCookieSessionInterface):
             return self._parts
 
     def _load(self, app: Flask, parts: Parts, now: int, session: Session) -> None:
-        parts.watch()
+        parts.look()
         loaded = _read(app, parts, session.request, now)
         session.fill(loaded)
         if loaded.refused:
