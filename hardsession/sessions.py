@@ -123,7 +123,12 @@ class Session(SessionMixin):
         return dict(self.data)
 
     def clear(self) -> None:
-        """End this session, which is how Flask's tutorial logs out. What is stored afterwards begins a new one."""
+        """End this session, which is how Flask's tutorial logs out. What is stored afterwards begins a new one.
+
+        Flask-Login's order to forget its remember cookie stays until Flask-Login takes it, in the same request: without
+        it `logout_user()` before this would be followed by another login.
+        """
+        forgets = self.data.get("_remember") == "clear"
         self.data.clear()
         self.header = None
         self.logged_out = True
@@ -132,6 +137,8 @@ class Session(SessionMixin):
         self._admitted.append(_nothing)
         self._permanent = self.rules.permanent
         self.logs_in = False
+        if forgets:
+            self["_remember"] = "clear"
 
     # What the view asks of it
 
@@ -156,10 +163,7 @@ class Session(SessionMixin):
 
     def logout(self) -> None:
         """End this session and forget what it holds, except Flask-Login's order to forget its remember cookie."""
-        remember = self.data.get("_remember")
         self.clear()
-        if remember is not None:
-            self["_remember"] = remember
 
     def regenerate(self) -> None:
         """Give this session a new id, for instance when its user gains a right. Data and clocks stay."""
