@@ -9,7 +9,7 @@ from flask import session
 
 from hardsession import HardSession, current_session, fresh_required
 from hardsession.stores.memory import MemoryStore
-from tests.races.stores import Watched
+from tests.races.stores import Outage, Watched
 from tests.races.traffic import Slow, login, regenerate, send, write
 from tests.races.traffic import make_app as make_racing_app
 
@@ -197,6 +197,19 @@ def test_cookie_that_is_none_gets_the_answer_of_no_cookie(app, junk):
     assert [answer.status_code for answer in answers] == [401, 401]
     assert answers[0].data == answers[1].data
     assert answers[0].headers == answers[1].headers
+
+
+@pytest.mark.parametrize(("outage", "seen", "status"), [("anonymous", [False], 200), ("raise", [], 500)])
+def test_store_that_is_away_opens_nothing(store, outage, seen, status):
+    """While the store is away nobody is fresh, and the cookie stays for when it is back."""
+    app = make_racing_app(store, SESSION_STORE_OUTAGE=outage)
+    ada = send(app, None, login("ada", method="webauthn")).token
+
+    with Outage(store):
+        answer = send(app, ada, fresh)
+
+    assert (answer.values, answer.status, answer.cookies) == (seen, status, [])
+    assert send(app, ada, fresh).value is True
 
 
 class TestTwoAtOnce:
