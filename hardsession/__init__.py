@@ -6,12 +6,14 @@ from .errors import (
     ConflictError,
     HardSessionError,
     NotSavedError,
+    ReauthenticationRequired,
     SerializationError,
     SessionLimitError,
     SessionTooLargeError,
     StoreError,
 )
 from .extension import HardSession, current_session
+from .step_up import fresh_required
 
 __version__ = "0.1.0"
 
@@ -23,9 +25,11 @@ __all__ = [
     "Key",
     "NotSavedError",
     "Passphrase",
+    "ReauthenticationRequired",
     "SerializationError",
     "SessionLimitError",
     "SessionTooLargeError",
     "StoreError",
     "current_session",
+    "fresh_required",
 ]

@@ -144,6 +144,34 @@ def _store_that_cannot_compare(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def _remember_cookie(settings: Settings) -> Iterator[Finding]:
+    """What a weak remember cookie costs does not depend on how strong the session's is: it logs in all the same."""
+    if settings.remember is None:
+        return
+    cookie, absolute = settings.remember, settings.timeouts.absolute
+    faults = [
+        (
+            cookie.duration > absolute,
+            f"outlives the absolute timeout ({absolute} s), and begins a new session for whoever holds it",
+            "Set REMEMBER_COOKIE_DURATION to what a stolen cookie may be good for.",
+        ),
+        (
+            not (cookie.secure or settings.plain_http),
+            "has no Secure, so whoever is on the way can take it",
+            "Set REMEMBER_COOKIE_SECURE = True.",
+        ),
+        (not cookie.httponly, "has no HttpOnly, so scripts can read it", "Remove REMEMBER_COOKIE_HTTPONLY = False."),
+        (
+            not cookie.samesite,
+            "has neither SameSite=Lax nor Strict, so other sites' requests can carry it",
+            "Set REMEMBER_COOKIE_SAMESITE = 'Lax'.",
+        ),
+    ]
+    for is_there, fault, remedy in faults:
+        if is_there:
+            yield Finding("HS016", Severity.WARNING, f"Flask-Login's remember cookie {fault}.", remedy)
+
+
 def _unknown_settings(settings: Settings) -> Iterator[Finding]:
     for name in settings.unknown:
         near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.8)
@@ -163,5 +191,6 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _copied_cookies,
     _compression,
     _store_that_cannot_compare,
+    _remember_cookie,
     _unknown_settings,
 )

@@ -10,6 +10,7 @@
     ├── SessionLimitError        a login of a user who has as many sessions as one may have
     ├── NotSavedError            what `hard.save()` cannot write
     ├── SessionTooLargeError     a session that does not fit into a cookie
+    ├── ReauthenticationRequired the user must prove again who he is (also werkzeug's Unauthorized, status 401)
     └── TokenRefused             a token that is not ours; never leaves the interface
 """
 
@@ -18,6 +19,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
 
 
 class HardSessionError(Exception):
@@ -106,6 +110,39 @@ class SessionTooLargeError(HardSessionError):
             f"The session would take {size} bytes of name and value, and {limit} is what a browser keeps in a cookie. "
             f"Store less, or set SESSION_COOKIE_OVERSIZE; the largest keys are {keys}."
         )
+
+
+class Staleness(StrEnum):
+    """Why a session is not fresh enough. A closed set, which the application and the client may know."""
+
+    ANONYMOUS = "anonymous"
+    UNPROVEN = "unproven"
+    WRONG_METHOD = "wrong_method"
+    TOO_OLD = "too_old"
+
+
+class ReauthenticationRequired(HardSessionError, Unauthorized):
+    """The user must prove again who he is, before this view will serve him (OWASP ASVS 5.0, 7.5.1 and 7.5.3).
+
+    An application's own `@app.errorhandler(ReauthenticationRequired)` decides what he sees. Without one the answer has
+    status 401, and its `WWW-Authenticate` says in the words of RFC 9470 what is missing, for a program to read.
+
+    `reason` says why the session was not fresh enough, `max_age` is seconds, and `methods` are the ways that would
+    have counted, None for any.
+    """
+
+    description = "Prove again who you are."
+
+    def __init__(self, reason: Staleness, *, max_age: int, methods: frozenset[str] | None = None) -> None:
+        self.reason = reason
+        self.max_age = max_age
+        self.methods = methods
+        asked = {"reason": reason.value, "max_age": str(max_age)}
+        if methods is not None:
+            asked["methods"] = " ".join(sorted(methods))
+        # No browser knows this scheme, so none asks for a password in a window of its own.
+        challenge = WWWAuthenticate("session", {"error": "insufficient_user_authentication", **asked})
+        super().__init__(www_authenticate=challenge)
 
 
 class Refusal(StrEnum):

@@ -230,7 +230,11 @@ class _Desk:
 
 def read_settings(app: Flask) -> Settings | None:
     """An application's settings; None without any key. An app may have its `secret_key` as a class attribute."""
-    return Settings.read({**app.config, "SECRET_KEY": app.secret_key}, lenient=app.debug or app.testing)
+    return Settings.read(
+        {**app.config, "SECRET_KEY": app.secret_key},
+        lenient=app.debug or app.testing,
+        flask_login=flask_login.is_used(app),
+    )
 
 
 def _build(app: Flask, serializers: Serializers) -> Parts | None:
@@ -245,7 +249,12 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
     settings.write_back(app.config)
     _log_what_is_odd(settings)
     Audit(settings.app_id).listen(app)
-    flask_login.connect(app)
+    watch, listen = Watch(app.config), flask_login.Listener(app)
+
+    def look() -> None:
+        watch()
+        listen()
+
     formats: dict[PayloadFormat, Serializer] = {
         PayloadFormat.JSON: serializers.json,
         PayloadFormat.MESSAGE_PACK: serializers.message_pack,
@@ -276,7 +285,7 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
         device=partial(_device, records_address=settings.records_address),
         registry=registry,
         epoch=epoch,
-        watch=Watch(app.config),
+        look=look,
     )
     if settings.header is None:
         return parts

@@ -57,8 +57,9 @@ class Parts:
 
     registry: Registry | None
     epoch: EpochOfAll | None
-    watch: Callable[[], None]
-    """Looks whether a setting was changed too late."""
+    look: Callable[[], None]
+    """Called whenever a session is loaded: was a setting changed too late, has a neighbour come?"""
+
     token_header: HeaderCarrier | None = None
     header: Parts | None = None
     """The same for requests that bear the header of API clients."""
@@ -151,7 +152,7 @@ class HardSessionInterface(SecureCookieSessionInterface):
             return self._parts
 
     def _load(self, app: Flask, parts: Parts, now: int, session: Session) -> None:
-        parts.watch()
+        parts.look()
         loaded = _read(app, parts, session.request, now)
         session.fill(loaded)
         if loaded.refused:

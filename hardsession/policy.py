@@ -6,20 +6,23 @@ once. Activity moves the first and never the second; only a new login starts bot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 
 import msgspec
 
 from .crypto.ids import Lineage
-from .errors import Refusal, TokenRefused
+from .errors import Refusal, Staleness, TokenRefused
 from .record import Header, Metadata
 
 MAX_SKEW = 30
 """Seconds that another instance's clock may be ahead of ours."""
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_METHOD = re.compile(r"[!#-\[\]-~]+")  # what RFC 6749 makes a scope of: it goes into a header
 
 
 class Timeout(StrEnum):
@@ -69,6 +72,46 @@ PROFILES: Mapping[str, Timeouts] = {
     "high": Timeouts.of(5 * _MINUTE, 4 * _HOUR),  # OWASP Session Management Cheat Sheet, high-value applications
 }
 """Presets by the name that `SESSION_PROFILE` takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How recently a user must have proved who he is, in whole seconds, and by which of some methods; None: by any."""
+
+    max_age: int
+    methods: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, max_age: timedelta | float, methods: Iterable[str] | None = None) -> Freshness:
+        """What an application asks for. TypeError or ValueError for what no login could ever satisfy.
+
+        A fraction of a second is dropped, so that nothing is fresh for longer than it was asked to be.
+        """
+        seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError("max_age is no duration. Give a timedelta or seconds.")
+        if not 1 <= seconds <= 400 * _DAY:
+            raise ValueError("max_age is no duration from 1 second to 400 days. Choose one within these bounds.")
+        return cls(int(seconds), None if methods is None else _methods(methods))
+
+
+def stale(header: Header | None, wanted: Freshness, now: int) -> Staleness | None:
+    """Why a session is not as fresh as it is wanted, if it is not.
+
+    A proof is too old when ``now >= limit``. One from the future, beyond what clocks may differ by, is not believed: a
+    clock that was put back would keep it fresh.
+    """
+    if header is None or header.metadata.owner is None:
+        return Staleness.ANONYMOUS
+    if not header.authenticated_at:
+        return Staleness.UNPROVEN
+    proved_at = header.authenticated_at
+    if wanted.methods is not None:
+        times = [time for method, time in header.metadata.methods.items() if method in wanted.methods]
+        if not times:
+            return Staleness.WRONG_METHOD
+        proved_at = max(times)
+    return None if proved_at - MAX_SKEW <= now < proved_at + wanted.max_age else Staleness.TOO_OLD
 
 
 def limits(header: Header, timeouts: Timeouts) -> tuple[int, int]:
@@ -141,3 +184,16 @@ def demote(header: Header, now: int) -> Header:
     """A new id for the same owner, who is no longer known to be the one who logged in."""
     metadata = msgspec.structs.replace(header.metadata, methods={})
     return replace(regenerate(header, now), authenticated_at=0, metadata=metadata)
+
+
+def _methods(methods: Iterable[str]) -> frozenset[str]:
+    if isinstance(methods, str) or not isinstance(methods, Iterable):
+        raise TypeError("methods is no collection of texts. Write a set, such as {'webauthn'}, even for a single one.")
+    names = tuple(methods)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError("methods holds something that is no text. Name methods as login(method=...) does.")
+    if not names:
+        raise ValueError("methods is empty, so nothing would ever be fresh. Leave it out to accept every method.")
+    if not all(map(_METHOD.fullmatch, names)):
+        raise ValueError("A method is named in visible ASCII without spaces, quotes and backslashes. Rename it.")
+    return frozenset(names)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flask.sessions import SessionMixin
 
 from . import identity, policy
-from .errors import HardSessionError, StoreError
+from .errors import HardSessionError, Staleness, StoreError
 from .merge import is_same
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class Session(SessionMixin):
         self._accessed = False
         self._permanent = rules.permanent
         self._named_at_login: dict[str, Any] = {}
+        self._named_when_loaded: dict[str, Any] = {}
         self._cleared = False
         self._failure: BaseException | None = None
         self.logs_in: bool = False
@@ -144,7 +145,12 @@ class Session(SessionMixin):
         return dict(self.data)
 
     def clear(self) -> None:
-        """End this session, which is how Flask's tutorial logs out. What is stored afterwards begins a new one."""
+        """End this session, which is how Flask's tutorial logs out. What is stored afterwards begins a new one.
+
+        Flask-Login's order to forget its remember cookie stays until Flask-Login takes it, in the same request: without
+        it `logout_user()` before this would be followed by another login.
+        """
+        forgets = self.data.get("_remember") == "clear"
         self.data.clear()
         self.header = None
         self.logged_out = True
@@ -154,6 +160,8 @@ class Session(SessionMixin):
         self._permanent = self.rules.permanent
         self.logs_in = False
         self.admission = None
+        if forgets:
+            self["_remember"] = "clear"
 
     # What the view asks of it
 
@@ -189,10 +197,7 @@ class Session(SessionMixin):
 
     def logout(self) -> None:
         """End this session and forget what it holds, except Flask-Login's order to forget its remember cookie."""
-        remember = self.data.get("_remember")
         self.clear()
-        if remember is not None:
-            self["_remember"] = remember
 
     def regenerate(self) -> None:
         """Give this session a new id, for instance when its user gains a right. Data and clocks stay."""
@@ -206,6 +211,15 @@ class Session(SessionMixin):
         """Take away freshness: something says that this may not be who logged in."""
         if self._header and self._header.authenticated_at:
             self.header = policy.demote(self._header, _now())
+
+    def is_fresh(self, max_age: timedelta | float, *, methods: Iterable[str] | None = None) -> bool:
+        """Whether its user proved who he is so recently, as `fresh_required` judges it; for templates, say.
+
+        Args:
+            max_age: a timedelta or seconds; the proof must be younger.
+            methods: by one of these, as `login(method=...)` names them; None: by any.
+        """
+        return self.stale(policy.Freshness.of(max_age, methods)) is None
 
     @property
     def permanent(self) -> bool:
@@ -305,6 +319,7 @@ class Session(SessionMixin):
     def fill(self, loaded: Loaded) -> None:
         """Take what was loaded. The mark that it was comes last: another thread may look without the lock."""
         self._data = loaded.data
+        self._named_when_loaded = {key: loaded.data[key] for key in self.rules.identity_keys if key in loaded.data}
         self.header = loaded.record.header if loaded.record else None
         self.outage = loaded.outage
         self.loaded = loaded
@@ -321,6 +336,20 @@ class Session(SessionMixin):
             kept = {key for key, value in self.merged.items() if key in mine and is_same(mine[key], value)}
             self._data = {key: mine[key] if key in kept else value for key, value in self.merged.items()}
         self.unsaved = False
+
+    def stale(self, wanted: policy.Freshness) -> Staleness | None:
+        """Why it is not as fresh as it is wanted, if it is not.
+
+        Who was logged in or out by a key alone, in this very request, gains nothing from the proof of whoever was there
+        before; saving draws the same conclusion.
+        """
+        header = self._header
+        change = self._change(self._named_at_login if self.logs_in else self._named_when_loaded)
+        if change is identity.Change.LOGOUT:
+            return Staleness.ANONYMOUS
+        if change is identity.Change.IDENTITY and not self.logs_in:
+            return Staleness.UNPROVEN
+        return policy.stale(header, wanted, _now())
 
     @property
     def continues(self) -> bool:

@@ -141,6 +141,16 @@ class StoreSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RememberCookie:
+    """Flask-Login's remember cookie, which begins a new session after the end of one. `duration` is seconds."""
+
+    duration: float
+    secure: bool
+    httponly: bool
+    samesite: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the application's configuration comes to. Times are seconds."""
 
@@ -174,15 +184,17 @@ class Settings:
     weak_keys: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     meaningless: tuple[str, ...] = ()
+    remember: RememberCookie | None = None
 
     @classmethod
-    def read(cls, config: Mapping[str, Any], *, lenient: bool = False) -> Settings | None:
+    def read(cls, config: Mapping[str, Any], *, lenient: bool = False, flask_login: bool = False) -> Settings | None:
         """The settings of an application; None where it has no key at all, and so no sessions, as with Flask.
 
         Args:
             config: `app.config`.
             lenient: under `app.debug` and `app.testing` any `SECRET_KEY` will do; `weak_keys` then says what is wrong
                 with it.
+            flask_login: the application uses Flask-Login, whose remember cookie is then looked at.
 
         Raises:
             ConfigError: with every problem and its remedy.
@@ -199,6 +211,7 @@ class Settings:
             csrf_key=reader.text("WTF_CSRF_FIELD_NAME", "csrf_token"),
             unknown=tuple(sorted(name for name in config if name.startswith("SESSION_") and name not in SETTINGS)),
             meaningless=tuple(name for name in MEANINGLESS if config.get(name) is not None),
+            remember=_remember_cookie(config) if flask_login else None,
             app_id=reader.text("SESSION_APP_ID", DEFAULT_APP_ID),
             profile=profile,
             timeouts=_timeouts(reader, PROFILES[profile]),
@@ -435,6 +448,18 @@ def _key_prefix(reader: _Reader) -> str:
         lambda v: isinstance(v, str) and len(v) <= 64 and v.isascii() and v.isprintable() and " " not in v,
         "is no text of at most 64 printable ASCII characters without spaces.",
         "Use letters, digits and punctuation.",
+    )
+
+
+def _remember_cookie(config: Mapping[str, Any]) -> RememberCookie:
+    """What Flask-Login makes of its own settings. What is wrong with them it says itself."""
+    duration = config.get("REMEMBER_COOKIE_DURATION", timedelta(days=365))
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
+    return RememberCookie(
+        duration=seconds if isinstance(seconds, int | float) else 0,
+        secure=bool(config.get("REMEMBER_COOKIE_SECURE", False)),
+        httponly=bool(config.get("REMEMBER_COOKIE_HTTPONLY", True)),
+        samesite=str(config.get("REMEMBER_COOKIE_SAMESITE")).lower() in ("lax", "strict"),
     )
 
 

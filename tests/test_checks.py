@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import string
+from datetime import timedelta
+from typing import Any, ClassVar
 
 import pytest
+from flask_login import LoginManager
 
 from hardsession import Key
 from hardsession.cli import commands
@@ -119,6 +122,80 @@ def test_findings_tell_what_and_what_to_do(check):
     assert all(finding["message"].endswith(".") for finding in findings)
     assert all(finding["remedy"].endswith((".", "?")) for finding in findings)
     assert string.ascii_letters[:10] not in json.dumps(findings)
+
+
+class TestRememberCookie:
+    """Flask-Login's remember cookie, which logs in after a session's end (HS016)."""
+
+    GOOD: ClassVar[dict[str, Any]] = {
+        "REMEMBER_COOKIE_DURATION": timedelta(hours=12),
+        "REMEMBER_COOKIE_SECURE": True,
+        "REMEMBER_COOKIE_SAMESITE": "Lax",
+    }
+
+    @pytest.fixture
+    def faults(self, make_app):
+        """What is said of the cookie of an application with Flask-Login."""
+
+        def run(**config):
+            app = make_app(**config)
+            LoginManager(app)
+            findings = json.loads(app.test_cli_runner().invoke(commands, ["check", "--json"]).stdout)
+            return [finding["message"] for finding in findings if finding["id"] == "HS016"]
+
+        return run
+
+    def test_defaults(self, faults):
+        """As Flask-Login makes it, it lasts a year, and travels over plain http and with other sites' requests."""
+        assert [message.split()[3:5] for message in faults()] == [
+            ["outlives", "the"],
+            ["has", "no"],
+            ["has", "neither"],
+        ]
+
+    def test_good_one(self, faults):
+        """One that lasts as long as a session and has its attributes is no finding."""
+        assert faults(**self.GOOD) == []
+
+    @pytest.mark.parametrize(
+        ("setting", "value", "said"),
+        [
+            ("REMEMBER_COOKIE_DURATION", timedelta(hours=12, seconds=1), "outlives the absolute timeout (43200 s)"),
+            ("REMEMBER_COOKIE_DURATION", 43201, "outlives the absolute timeout (43200 s)"),
+            ("SESSION_ABSOLUTE_TIMEOUT", 43199, "outlives the absolute timeout (43199 s)"),
+            ("SESSION_PROFILE", "high", "outlives the absolute timeout (14400 s)"),
+            ("REMEMBER_COOKIE_SECURE", False, "no Secure"),
+            ("REMEMBER_COOKIE_HTTPONLY", False, "no HttpOnly"),
+            ("REMEMBER_COOKIE_SAMESITE", None, "neither SameSite=Lax nor Strict"),
+            ("REMEMBER_COOKIE_SAMESITE", "None", "neither SameSite=Lax nor Strict"),
+        ],
+    )
+    def test_fault(self, faults, setting, value, said):
+        """Each thing that makes it weaker than the session is found alone."""
+        (message,) = faults(**self.GOOD | {setting: value})
+
+        assert said in message
+
+    @pytest.mark.parametrize(
+        ("setting", "value"),
+        [
+            ("REMEMBER_COOKIE_DURATION", 43200),
+            ("REMEMBER_COOKIE_DURATION", "a year"),  # which Flask-Login refuses itself
+            ("REMEMBER_COOKIE_SAMESITE", "strict"),
+            ("SESSION_PROFILE", "aal1"),
+        ],
+    )
+    def test_no_fault(self, faults, setting, value):
+        """What is as good is not complained of."""
+        assert faults(**self.GOOD | {setting: value}) == []
+
+    def test_plain_http_is_found_once(self, faults):
+        """Where the session's cookie cannot be Secure, HS005 has said it."""
+        assert faults(**self.GOOD | {"SESSION_ALLOW_PLAIN_HTTP": True, "REMEMBER_COOKIE_SECURE": False}) == []
+
+    def test_application_without_flask_login(self, found):
+        """Settings of a cookie that nobody sets are no finding."""
+        assert found(REMEMBER_COOKIE_SECURE=False) == ALWAYS
 
 
 def test_gravest_come_first(check):

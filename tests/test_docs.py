@@ -325,6 +325,7 @@ def test_errors_are_all_there() -> None:
     page = {error: also.strip("`") for error, (also, *_) in table(REFERENCE / "errors.md", "error").items()}
 
     assert page == ours
+    assert table(REFERENCE / "errors.md", "reason").keys() == {reason.value for reason in errors.Staleness}
 
 
 def test_signals_are_all_there() -> None:

@@ -66,10 +66,12 @@ def test_public_names():
         "Key",
         "NotSavedError",
         "Passphrase",
+        "ReauthenticationRequired",
         "SerializationError",
         "SessionTooLargeError",
         "StoreError",
         "current_session",
+        "fresh_required",
     ]
     assert all(hasattr(hardsession, name) for name in hardsession.__all__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from flask import session
+from flask import Flask, session
 from flask_login import (
     LoginManager,
     UserMixin,
@@ -15,7 +15,8 @@ from flask_login import (
     logout_user,
 )
 
-from hardsession import current_session
+from hardsession import HardSession, Key, current_session, fresh_required
+from hardsession.stores.memory import MemoryStore
 
 NAME = "__Host-Http-session"
 
@@ -27,13 +28,19 @@ class User(UserMixin):
         self.id = name
 
 
-@pytest.fixture
-def app(app):
-    """An application with Flask-Login."""
-    app.config["SECRET_KEY"] = "for Flask-Login's remember cookie"
-    manager = LoginManager(app)
-    manager.user_loader(User)
+@pytest.fixture(params=["cookie", "store"])
+def app(make_app, request):
+    """An application with Flask-Login, in each mode. It shows its safe to those alone who just proved who they are."""
+    app = make_app(**({"SESSION_STORE": MemoryStore()} if request.param == "store" else {}))
+    use_flask_login(app)
+    app.add_url_rule("/safe", "safe", fresh_required(300)(lambda: "gold"))
     return app
+
+
+def use_flask_login(app):
+    """What an application does for Flask-Login, and nothing for this library."""
+    app.config["SECRET_KEY"] = "for Flask-Login's remember cookie"
+    LoginManager(app).user_loader(User)
 
 
 @pytest.fixture
@@ -133,6 +140,135 @@ def test_logout_forgets_the_remember_cookie(client, act):
 
     assert client.get_cookie("remember_token") is None
     assert act(client, lambda: current_user.is_authenticated).value is False
+
+
+@pytest.mark.parametrize(
+    "log_out",
+    [
+        logout_user,
+        lambda: (logout_user(), HardSession().logout()),
+        lambda: (logout_user(), session.clear()),
+        lambda: (logout_user(), session.clear(), session.update(flash="Goodbye.")),
+        lambda: (logout_user(), session.update(flash="Goodbye.")),
+    ],
+    ids=["alone", "and logout", "and clear", "clear and a message", "and a message"],
+)
+def test_order_to_forget_survives_the_end_of_the_session(client, act, log_out):
+    """However an application ends the session as well, the remember cookie goes, and nobody is logged in again."""
+    act(client, lambda: login_user(User("ada"), remember=True))
+    assert client.get_cookie("remember_token") is not None
+
+    act(client, log_out)
+
+    assert client.get_cookie("remember_token") is None
+    assert act(client, lambda: (current_user.is_authenticated, "_remember" in session)).value == (False, False)
+
+
+class TestFreshRequired:
+    """`@fresh_required` above Flask-Login."""
+
+    def test_login_is_fresh(self, client, act):
+        """`login_user` is a proof."""
+        act(client, lambda: login_user(User("ada")))
+
+        assert client.get("/safe").text == "gold"
+
+    def test_remembered_user_is_asked_again(self, client, act):
+        """A remember cookie opens no safe, neither at once nor later, until `confirm_login`."""
+        act(client, lambda: login_user(User("ada"), remember=True))
+        client.delete_cookie(NAME)
+
+        refused = [client.get("/safe") for _ in range(2)]
+        name = act(client, lambda: current_user.id).value
+        refused.append(client.get("/safe"))
+        act(client, confirm_login)
+
+        assert name == "ada"
+        assert [answer.status_code for answer in refused] == [401] * 3
+        assert "reason=unproven" in refused[-1].headers["WWW-Authenticate"]
+        assert client.get("/safe").text == "gold"
+
+    def test_doubt_of_flask_login_is_one_here(self, client, act):
+        """Where another browser brings the cookie, Flask-Login doubts, and the safe is shut."""
+        act(client, lambda: login_user(User("ada")), headers={"User-Agent": "hers"})
+
+        act(client, lambda: current_user.is_authenticated, headers={"User-Agent": "another"})
+
+        assert client.get("/safe").status_code == 401
+
+    def test_second_factor(self, client, act, header):
+        """`hard.login` of the same user adds how he proved it, and he stays logged in at Flask-Login."""
+        act(client, lambda: login_user(User("ada")))
+        act(client, lambda: HardSession().login(current_user.get_id(), method="webauthn"))
+
+        assert header(client).metadata.methods.keys() == {"flask-login", "webauthn"}
+        assert act(client, lambda: current_user.id).value == "ada"
+
+
+class TestWiring:
+    """Nobody has to tell this library that Flask-Login is there."""
+
+    def test_manager_after_the_check_of_the_settings(self, make_app, act):
+        """An application may call `ready()` before it comes to Flask-Login."""
+        app = make_app()
+        HardSession().ready(app)
+        use_flask_login(app)
+        client = app.test_client()
+
+        act(client, lambda: login_user(User("ada")))
+
+        assert act(client, lambda: current_session.is_fresh(300)).value is True
+
+    def test_manager_after_a_session_was_opened(self, make_app, act):
+        """Even a session that a test prepared does not come too early."""
+        app = make_app()
+        client = app.test_client()
+        with client.session_transaction() as prepared:
+            prepared["cart"] = ["tea"]
+        use_flask_login(app)
+
+        act(client, lambda: login_user(User("ada")))
+
+        assert act(client, lambda: current_session.is_fresh(300)).value is True
+
+    def test_import_after_the_check_of_the_settings(self, make_app, act, monkeypatch):
+        """Flask-Login itself may be imported as late."""
+        module = sys.modules["flask_login"]
+        monkeypatch.delitem(sys.modules, "flask_login")
+        app = make_app()
+        HardSession().ready(app)
+        with app.test_request_context():
+            session.get("x")
+        monkeypatch.setitem(sys.modules, "flask_login", module)
+        use_flask_login(app)
+        client = app.test_client()
+
+        act(client, lambda: login_user(User("ada")))
+
+        assert act(client, lambda: current_session.is_fresh(300)).value is True
+
+    def test_extension_after_the_manager(self, act):
+        """The two may come in either order."""
+        app = Flask("newsroom")
+        app.config["SESSION_SECRET_KEYS"] = [Key.generate().text]
+        use_flask_login(app)
+        HardSession(app)
+        app.add_url_rule("/", "view", lambda: (app.extensions["act"](), "done")[1])
+        client = app.test_client()
+
+        act(client, lambda: login_user(User("ada")))
+
+        assert act(client, lambda: current_session.is_fresh(300)).value is True
+
+    def test_somebody_elses_manager(self, make_app, act, monkeypatch):
+        """An attribute of that name, without Flask-Login, is nothing to listen to."""
+        monkeypatch.delitem(sys.modules, "flask_login")
+        app = make_app()
+        app.login_manager = object()
+        client = app.test_client()
+
+        assert act(client, lambda: session.update(a=1)).response.status_code == 200
+        assert "flask_login" not in sys.modules
 
 
 def test_is_not_imported_for_its_own_sake(make_app, act, monkeypatch):

@@ -208,11 +208,24 @@ class TestLogout:
         assert after.metadata.owner is None
         assert [name for name, _ in events] == ["session_destroyed", "session_created"]
 
-    def test_keeps_the_order_to_forget_a_remember_cookie(self, logged_in, act, hard):
+    @pytest.mark.parametrize("end", ["logout", "clear"])
+    def test_keeps_the_order_to_forget_a_remember_cookie(self, logged_in, act, end):
         """Flask-Login's `_remember` survives, or its cookie would log the user in again."""
-        left = act(logged_in, lambda: (session.update(_remember="clear"), hard.logout(), dict(session))[2]).value
+
+        def act_so():
+            session["_remember"] = "clear"
+            getattr(current_session, end)()
+            return dict(session)
+
+        left = act(logged_in, act_so).value
 
         assert left == {"_remember": "clear"}
+
+    def test_keeps_no_order_to_set_a_remember_cookie(self, logged_in, act, hard):
+        """Who is logged out is not to be remembered."""
+        left = act(logged_in, lambda: (session.update(_remember="set"), hard.logout(), dict(session))[2]).value
+
+        assert left == {}
 
     def test_of_a_refused_cookie_deletes_it(self, client, act, hard, events):
         """Logging out with a cookie that does not open deletes it, and reports no end of a session."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, replace
+from datetime import timedelta
 
 import pytest
 
 from hardsession.crypto.ids import Lineage
-from hardsession.errors import Refusal, TokenRefused
+from hardsession.errors import Refusal, Staleness, TokenRefused
 from hardsession.policy import (
     MAX_SKEW,
     PROFILES,
+    Freshness,
     Timeout,
     Timeouts,
     authenticate,
@@ -20,6 +22,7 @@ from hardsession.policy import (
     limits,
     over,
     regenerate,
+    stale,
     touch,
     touch_due,
 )
@@ -438,3 +441,98 @@ class TestDemote:
             authenticated_at=0,
             metadata=Metadata(owner="42", user_epoch=3, all_epoch=5),
         )
+
+
+class TestFreshness:
+    """How recently a user must have proved who he is."""
+
+    @pytest.mark.parametrize(
+        ("max_age", "seconds"),
+        [(timedelta(minutes=5), 300), (300, 300), (1, 1), (1.9, 1), (timedelta(seconds=1.9), 1), (400 * 86400,) * 2],
+    )
+    def test_duration(self, max_age, seconds):
+        """A timedelta or seconds; no fraction of a second lengthens it."""
+        assert Freshness.of(max_age).max_age == seconds
+
+    @pytest.mark.parametrize("max_age", [0, 0.9, -1, timedelta(0), float("nan"), float("inf"), 400 * 86400 + 1])
+    def test_impossible_duration(self, max_age):
+        """What nobody could ever meet is refused, and what has no end."""
+        with pytest.raises(ValueError, match=r"max_age is no duration from .* Choose"):
+            Freshness.of(max_age)
+
+    @pytest.mark.parametrize("max_age", ["300", None, True, print])
+    def test_no_duration(self, max_age):
+        """Whatever is no time is refused, such as the view of a decorator without its brackets."""
+        with pytest.raises(TypeError, match=r"max_age is no duration\. Give"):
+            Freshness.of(max_age)
+
+    @pytest.mark.parametrize("methods", [{"totp", "webauthn"}, ["webauthn", "totp"], iter(("totp", "webauthn"))])
+    def test_methods(self, methods):
+        """Any collection of names will do."""
+        assert Freshness.of(300, methods).methods == {"totp", "webauthn"}
+
+    @pytest.mark.parametrize("methods", ["webauthn", 7, b"webauthn", [None], [["webauthn"]]])
+    def test_no_methods(self, methods):
+        """One text alone would be read as its letters, and is refused; so is what is no text."""
+        with pytest.raises(TypeError, match=r"methods (is no collection of texts|holds something that is no text)"):
+            Freshness.of(300, methods)
+
+    @pytest.mark.parametrize("methods", [[], [""], ["a b"], ['a"b'], ["a\\b"], ["a\r\nb"], ["schl\xfcssel"]])
+    def test_impossible_methods(self, methods):
+        """No method at all would shut the view for ever, and a name that is no token has no place in a header."""
+        with pytest.raises(ValueError, match=r"(methods is empty|A method is named)"):
+            Freshness.of(300, methods)
+
+
+class TestStale:
+    """Whether a session is as fresh as it is wanted, and why not."""
+
+    @pytest.mark.parametrize(("offset", "is_over"), [(-1, False), (0, True), (1, True)])
+    def test_edge(self, offset, is_over):
+        """A proof is good until the second before the limit."""
+        verdict = stale(header(), Freshness(300), START + 300 + offset)
+
+        assert verdict == (Staleness.TOO_OLD if is_over else None)
+
+    @pytest.mark.parametrize(("ahead", "is_over"), [(MAX_SKEW - 1, False), (MAX_SKEW, False), (MAX_SKEW + 1, True)])
+    def test_proof_from_the_future(self, ahead, is_over):
+        """A proof from the future is not believed, beyond what clocks may differ by."""
+        verdict = stale(header(), Freshness(300), START - ahead)
+
+        assert verdict == (Staleness.TOO_OLD if is_over else None)
+
+    @pytest.mark.parametrize(
+        ("session", "reason"),
+        [
+            (None, "anonymous"),
+            (header(authenticated_at=0, metadata=Metadata()), "anonymous"),
+            (header(metadata=Metadata()), "anonymous"),
+            (header(authenticated_at=0, metadata=Metadata(owner="42")), "unproven"),
+            (header(authenticated_at=0), "unproven"),
+        ],
+        ids=["no session", "nobody", "nobody with a time", "unproven", "methods without a time"],
+    )
+    def test_nothing_proved(self, session, reason):
+        """Without a user and a time at which he proved who he is, nothing is fresh."""
+        assert stale(session, Freshness(300), START) == reason
+        assert stale(session, Freshness(300, frozenset({"password"})), START) == reason
+
+    @pytest.mark.parametrize(
+        ("methods", "reason"),
+        [
+            ({"webauthn"}, None),
+            ({"webauthn", "password"}, None),
+            ({"password"}, "too_old"),
+            ({"password", "sms"}, "too_old"),
+            ({"sms"}, "wrong_method"),
+            ({"WebAuthn"}, "wrong_method"),
+        ],
+    )
+    def test_methods(self, methods, reason):
+        """Each method has a time of its own, and the latest of those that are asked for counts."""
+        proved = header(
+            authenticated_at=START,
+            metadata=Metadata(owner="42", methods={"password": START - 300, "webauthn": START}),
+        )
+
+        assert stale(proved, Freshness(300, frozenset(methods)), START) == reason

@@ -66,7 +66,10 @@ class TestList:
 
         shown = send(app, first, hard.sessions).value
 
-        assert [(entry.label, entry.current) for entry in shown] == [("Safari on iPhone", False), ("Firefox on Linux", True)]
+        assert [(entry.label, entry.current) for entry in shown] == [
+            ("Safari on iPhone", False),
+            ("Firefox on Linux", True),
+        ]
         assert [entry.handle for entry in shown] == [handle_of(app, second), handle_of(app, first)]
         assert shown[1].created_at == shown[1].last_renewed_at == START
         assert shown[1].expires_at == START + timedelta(hours=12)
@@ -107,7 +110,9 @@ class TestList:
         send(app, out, logout)
         handle, kept = handle_of(app, gone), handle_of(app, stays)
         assert {entry.handle for entry in listed(app)} == {handle, kept}
-        [row] = [name for name in rows(memory) if send(app, gone, owner).value and _delete_unless(memory, app, name, stays)]
+        [row] = [
+            name for name in rows(memory) if send(app, gone, owner).value and _delete_unless(memory, app, name, stays)
+        ]
 
         assert [entry.handle for entry in listed(app)] == [kept]
         clock.tick(timedelta(hours=12))

@@ -13,16 +13,16 @@ import pytest
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
-
-from hardsession.stores.filesystem import FilesystemStore
 from hardsession.stores.memcached import MemcachedStore
 from hardsession.stores.mongodb import MongoDBStore
-from hardsession.stores.redis import RedisStore
-from hardsession.stores.sqlalchemy import SQLAlchemyStore
-from tests.servers import Server
 from tests.servers.mariadb import MariaDB
 from tests.servers.memcached import Memcached
 from tests.servers.mongodb import MongoDB
+
+from hardsession.stores.filesystem import FilesystemStore
+from hardsession.stores.redis import RedisStore
+from hardsession.stores.sqlalchemy import SQLAlchemyStore
+from tests.servers import Server
 from tests.servers.redis import Redis
 
 VIEWS = """
@@ -331,7 +331,9 @@ def test_mongodb(run, server):
 
     assert isinstance(store_of(app), MongoDBStore)
     with mongod.client() as client:
-        names = [document["_id"] for document in client["mongo的db名称(数据库名称)"]["mongo的collect名称(表名称)"].find()]
+        names = [
+            document["_id"] for document in client["mongo的db名称(数据库名称)"]["mongo的collect名称(表名称)"].find()
+        ]
     assert names
     assert all(name.startswith("session:") for name in names)
     app.config["SESSION_MONGODB"].close()

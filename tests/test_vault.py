@@ -130,7 +130,7 @@ def test_vault_is_closed_to_strangers(visitor: FlaskClient, path: str) -> None:
     assert response.location == "/"
 
 
-@pytest.mark.parametrize("path", ["/notes", "/slow", "/keys", "/keys/retire"])
+@pytest.mark.parametrize("path", ["/notes", "/slow", "/keys", "/keys/retire", "/prove"])
 def test_buttons_are_closed_to_strangers(visitor: FlaskClient, keys: KeyFile, path: str) -> None:
     """Who is not logged in changes nothing."""
     before = keys.path.read_text()
@@ -298,6 +298,24 @@ def test_removing_the_old_key_ends_its_sessions(ida: FlaskClient, keys: KeyFile)
     assert "unknown_key" in response.text
 
 
+def test_removing_keys_takes_a_recent_password(visitor: FlaskClient, keys: KeyFile) -> None:
+    """A minute after the login the button asks for the password, and works once it was given."""
+    with freeze_time("2030-01-01 12:00:00") as now:
+        log_in(visitor)
+        press(visitor, "/keys")
+        now.tick(60)
+
+        refused = press(visitor, "/keys/retire")
+        assert (refused.status_code, len(keys.ids())) == (401, 2)
+        assert "too_old" in refused.text
+        assert press(visitor, "/prove", password="late edition").status_code == 403
+        assert press(visitor, "/keys/retire").status_code == 401
+
+        assert SECRET in press(visitor, "/prove", password="front page").text
+        assert SECRET in press(visitor, "/keys/retire").text
+        assert len(keys.ids()) == 1
+
+
 def test_existing_keys_are_kept(keys: KeyFile) -> None:
     """A key file that is there is used as it is: a restart ends no session."""
     again = KeyFile(keys.path)
@@ -338,7 +356,9 @@ def test_plain_http_gets_a_cookie_that_works_there(keys: KeyFile) -> None:
     assert "not_authentic" in press(visitor, "/flip").text
 
 
-@pytest.mark.parametrize("path", ["/login", "/logout", "/notes", "/slow", "/replay", "/flip", "/keys", "/keys/retire"])
+@pytest.mark.parametrize(
+    "path", ["/login", "/logout", "/notes", "/slow", "/replay", "/flip", "/keys", "/keys/retire", "/prove"]
+)
 @pytest.mark.parametrize(
     "headers",
     [

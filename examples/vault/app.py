@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
 
-from hardsession import HardSession, StoreError, current_session
+from hardsession import HardSession, ReauthenticationRequired, StoreError, current_session, fresh_required
 
 from . import cookies, newsroom
 from .events import Events
@@ -30,6 +30,8 @@ SECURITY_HEADERS = {
 
 # Work on the keys is no activity of the reporter. It touches no session, so the page can show what a rotation leaves.
 KEY_ENDPOINTS = ("pages.keys", "pages.add_key", "pages.retire_keys")
+
+FRESH = timedelta(minutes=1)  # how recent a password must be to remove keys, which can end everybody's session
 
 NOTES_KEPT = 3
 NOTE_LENGTH = 140  # three such notes fit into one cookie, whatever characters they hold
@@ -61,6 +63,7 @@ def create_app(keys: KeyFile, settings: Mapping[str, object] | None = None) -> F
     app.register_blueprint(pages)
     app.register_error_handler(HTTPException, show_error)
     app.register_error_handler(StoreError, show_outage)
+    app.register_error_handler(ReauthenticationRequired, ask_again)
     app.after_request(harden)
     HardSession(app).ready()
     return app
@@ -195,9 +198,21 @@ def add_key() -> ResponseReturnValue:
 
 @pages.post("/keys/retire")
 @login_required
+@fresh_required(FRESH)
 def retire_keys() -> ResponseReturnValue:
     vault_keys().retire()
     return redirect(url_for("pages.front", _anchor="keys"))
+
+
+@pages.post("/prove")
+@login_required
+def prove() -> ResponseReturnValue:
+    """The password once more: a login of the same user, whose session goes on under a new id."""
+    reporter = newsroom.check(current_session["username"], request.form.get("password", ""))
+    if reporter is None:
+        return render_template("prove.html", wrong=True), 403
+    current_session.login(reporter.name)
+    return redirect(url_for("pages.keys", _anchor="keys"))
 
 
 @pages.post("/logout")
@@ -255,6 +270,10 @@ def show_front(*, wrong: bool = False) -> str:
 
 def show_error(error: HTTPException) -> ResponseReturnValue:
     return render_template("error.html", error=error), error.code or 500
+
+
+def ask_again(error: ReauthenticationRequired) -> ResponseReturnValue:
+    return render_template("prove.html", reason=error.reason), 401
 
 
 def show_outage(_error: StoreError) -> ResponseReturnValue:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, cast
+from weakref import ref
 
 from flask import Flask, session
 
@@ -18,14 +19,33 @@ METHOD = "flask-login"
 """What stands for the way a user proved who he is: Flask-Login does not tell."""
 
 
-def connect(app: Flask) -> None:
-    """Listen to Flask-Login, if the application uses it."""
-    if (flask_login := sys.modules.get("flask_login")) is not None:
+def is_used(app: Flask | None) -> bool:
+    """Whether the application has a `LoginManager`, without which Flask-Login logs nobody in."""
+    return hasattr(app, "login_manager") and "flask_login" in sys.modules
+
+
+class Listener:
+    """Listens to Flask-Login from the first session on that is loaded while the application uses it.
+
+    An application may check its settings, and even open a session, before it comes to its `LoginManager`.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self._app = ref(app)
+        self._listens = False
+
+    def __call__(self) -> None:
+        app = self._app()
+        if self._listens or not is_used(app):
+            return
+        import flask_login
+
         flask_login.user_logged_in.connect(_logged_in, sender=app)
         flask_login.user_login_confirmed.connect(_confirmed, sender=app)
         flask_login.user_loaded_from_cookie.connect(_remembered, sender=app)
         flask_login.session_protected.connect(_doubted, sender=app)
         flask_login.user_logged_out.connect(_logged_out, sender=app)
+        self._listens = True
 
 
 def _logged_in(_sender: Flask, **_: object) -> None:

@@ -153,14 +153,14 @@ class Visit:
         self.known_as = _people(self.data)
 
     def logout(self) -> None:
-        """The end of the session, but for Flask-Login's order to forget its own cookie."""
-        remember = self.data.get("_remember")
         self.clear()
-        if remember is not None:
-            self.put("_remember", remember)
 
     def clear(self) -> None:
+        """The end of the session, but for Flask-Login's order to forget its own cookie."""
+        forgets = self.data.get("_remember") == "clear"
         self.data.clear()
+        if forgets:
+            self.put("_remember", "clear")
         self.current = None
         self.permanent = self.site.permanent
         self.logged_in, self.logged_out = False, True
@@ -310,6 +310,7 @@ deeds = st.one_of(
     people,
     st.just(("read",)),
     st.tuples(st.just("put"), st.sampled_from(("theme", "draft", "role", "_remember")), st.integers(0, 2)),
+    st.sampled_from((("put", "_remember", "set"), ("put", "_remember", "clear"))),
     st.just(("put", "cart", [])),
     st.tuples(st.just("nest"), st.integers(0, 2)),
     st.tuples(st.just("drop"), st.sampled_from(("theme", "draft", "cart", "role"))),

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import assert_type
 
 from blinker import NamedSignal
+from werkzeug.exceptions import HTTPException
 
 from hardsession import (
     ConfigError,
     ConflictError,
     HardSessionError,
     NotSavedError,
+    ReauthenticationRequired,
     SerializationError,
     SessionTooLargeError,
     StoreError,
     signals,
 )
-from hardsession.errors import Problem, Refusal, TokenRefused
+from hardsession.errors import Problem, Refusal, Staleness, TokenRefused
 
 
 def data(
@@ -50,6 +52,15 @@ def one_base_for_all(
 ) -> None:
     ours: HardSessionError = error
     print(ours)
+
+
+def proof_that_is_asked_for(error: ReauthenticationRequired) -> None:
+    assert_type(error.reason, Staleness)
+    assert_type(error.max_age, int)
+    assert_type(error.methods, frozenset[str] | None)
+    ours: HardSessionError = error
+    of_werkzeug: HTTPException = error
+    print(ours, of_werkzeug)
 
 
 def and_what_python_has(config: ConfigError, serialization: SerializationError) -> None:

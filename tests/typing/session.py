@@ -33,6 +33,8 @@ def what_is_asked_of_it() -> None:
     current_session.regenerate()
     current_session.doubt()
     current_session.clear()
+    assert_type(current_session.is_fresh(300), bool)
+    assert_type(current_session.is_fresh(timedelta(minutes=5), methods={"webauthn"}), bool)
     current_session.permanent = True
     assert_type(current_session.copy(), dict[str, Any])
 
