@@ -96,8 +96,7 @@ def fits(intruder, row, value):
     try:
         intruder.writes(row, value)
     except StoreError as error:
-        assert str(len(value)) in str(error)
-        return False
+        return str(len(value)) not in str(error)
     return True
 
 
