@@ -91,7 +91,7 @@ wheel: .venv/test
 	tar -xzf "$$dist"/*.tar.gz -C "$$away"; \
 	cd "$$away"/hardsession-*; rm -r hardsession; \
 	"$$python" -c 'import hardsession; print("testing", hardsession.__file__); assert "site-packages" in hardsession.__file__'; \
-	"$$python" -m pytest $(ARGS)
+	HARDSESSION_STORES='memory redis' "$$python" -m pytest $(ARGS)
 
 UV = uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

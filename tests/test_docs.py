@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import boto3
 import pytest
 from freezegun import freeze_time
 from sybil import Document
@@ -26,7 +27,7 @@ from hardsession.crypto.seal import Purpose
 from hardsession.modes.server_side import LATE
 from hardsession.record import EndReason, PayloadFormat, RevocationKind
 from hardsession.sessions import Session
-from hardsession.settings import SETTINGS, Settings
+from hardsession.settings import MEANINGLESS, SETTINGS, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -254,14 +255,21 @@ def test_defaults_of_stores_are_those_of_the_page(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("hardsession.stores.filesystem.FilesystemStore", note)
     monkeypatch.setattr("hardsession.stores.redis.RedisStore.from_url", note)
-    monkeypatch.setattr("hardsession.stores.sqlalchemy.SQLAlchemyStore", note)
+    monkeypatch.setattr("hardsession.stores.memcached.MemcachedStore.from_url", note)
+    for store in ("sqlalchemy.SQLAlchemy", "mongodb.MongoDB", "dynamodb.DynamoDB", "cachelib.Cachelib"):
+        monkeypatch.setattr(f"hardsession.stores.{store}Store", note)
 
     for name, built_from in {
         "filesystem": "SESSION_FILE_",
         "redis": "SESSION_REDIS",
+        "memcached": "SESSION_MEMCACHED",
+        "mongodb": ("SESSION_MONGODB", "SESSION_CREATE_TABLES"),
+        "dynamodb": ("SESSION_DYNAMODB_", "SESSION_CREATE_TABLES"),
+        "cachelib": "SESSION_CACHELIB",
         "sqlalchemy": ("SESSION_SQLALCHEMY_", "SESSION_CREATE_TABLES"),
     }.items():
-        always = {"SESSION_SQLALCHEMY": "sqlite:///sessions.db"}
+        client = boto3.client("dynamodb", region_name="eu-central-1")
+        always = {"SESSION_SQLALCHEMY": "sqlite:///sessions.db", "SESSION_DYNAMODB": client}
         said = {setting: value for setting, value in default.items() if setting.startswith(built_from)}
         assert said
         stores.build(name, options(always | said))
@@ -288,6 +296,15 @@ def test_stores_are_all_there() -> None:
     assert all(f"{scheme}://" in choose for scheme in stores.SCHEMES)
     assert all(f"hardsession.stores.{name}." in api for name in stores.STORES)
     assert all(f"`{name}`" in api for name in hardsession.testing.__all__)
+
+
+def test_settings_of_flask_session_are_all_there() -> None:
+    """The page of flask-session's settings has its 23, each of them is one of ours, and it says which do nothing."""
+    page = table(REFERENCE / "flask-session-settings.md", "flask-session's setting")
+
+    assert len(page) == 23
+    assert page.keys() <= SETTINGS
+    assert {name for name, (_, here, _) in page.items() if here == "ignored"} == MEANINGLESS.keys()
 
 
 def test_profiles_are_those_of_the_code() -> None:

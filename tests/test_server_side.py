@@ -64,10 +64,10 @@ class TestSession:
         act(client, lambda: session.update(a=1))
         small = token(client)
 
-        act(client, lambda: session.update(text="x" * 1_000_000))
+        act(client, lambda: session.update(text="x" * 300_000))
 
         assert len(token(client)) == len(small) == 160
-        assert act(client, lambda: len(session["text"])).value == 1_000_000
+        assert act(client, lambda: len(session["text"])).value == 300_000
 
     def test_cookie_stays_as_it_is(self, client, act):
         """A write sets no cookie again: the id is the same."""
@@ -123,7 +123,7 @@ class TestSession:
         """Neither a value nor the cookie's secret is in what the store holds, nor its name in what it is called."""
         act(client, lambda: session.update(secret="Source HERON"))
 
-        for name in store.store.keys(""):
+        for name in store.held():
             assert token(client) not in name
             assert b"HERON" not in store.store.get(name).value
 
@@ -133,7 +133,7 @@ class TestSession:
 
         act(client, lambda: session.update(a=1))
 
-        assert [name[:7] for name in store.store.keys("")] == ["shop/r."]
+        assert [name[:7] for name in store.held()] == ["shop/r."]
 
 
 class TestEnd:
@@ -222,7 +222,7 @@ class TestEnd:
     def test_row_that_the_store_lost(self, client, act, store):
         """A session whose row is gone is over, and the next write begins another."""
         act(client, lambda: session.update(a=1))
-        for name in store.store.keys(""):
+        for name in store.held():
             store.store.delete(name)
 
         assert act(client, lambda: (dict(session), current_session.ended)).value == ({}, "expired")
@@ -283,7 +283,7 @@ class TestLogin:
     def test_name_of_a_row_opens_nothing(self, client, act, store):
         """Who can list the store's names has no cookie by that."""
         act(client, lambda: session.update(a=1))
-        (name,) = store.store.keys("")
+        (name,) = store.held()
         thief = replay(client, name.removeprefix("session:r."))
         store.verbs()
 
@@ -392,6 +392,12 @@ class TestCounts:
 BOUNDS = {
     "memory": {"untouched": 5, "read": 130, "write": 230},
     "redis": {"untouched": 5, "read": 200, "write": 400},
+    "cachelib": {"untouched": 5, "read": 140, "write": 280},
+    "sqlite": {"untouched": 5, "read": 260, "write": 450},
+    "postgresql": {"untouched": 5, "read": 340, "write": 600},
+    "mariadb": {"untouched": 5, "read": 420, "write": 680},
+    "memcached": {"untouched": 5, "read": 130, "write": 220},
+    "dynamodb": {"untouched": 5, "read": 2700, "write": 5400},
 }
 STEPS: dict[str, Callable[[], Any]] = {
     "untouched": lambda: None,

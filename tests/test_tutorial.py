@@ -13,17 +13,17 @@ import pytest
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
-from hardsession.stores.memcached import MemcachedStore
-from hardsession.stores.mongodb import MongoDBStore
-from tests.servers.mariadb import MariaDB
-from tests.servers.memcached import Memcached
-from tests.servers.mongodb import MongoDB
 
 from hardsession.stores.filesystem import FilesystemStore
+from hardsession.stores.memcached import MemcachedStore
+from hardsession.stores.mongodb import MongoDBStore
 from hardsession.stores.redis import RedisStore
 from hardsession.stores.sqlalchemy import SQLAlchemyStore
 from tests.servers import Server
-from tests.servers.redis import Redis
+from tests.servers.mariadb import MariaDB
+from tests.servers.memcached import Memcached
+from tests.servers.mongodb import MongoDB
+from tests.servers.redis import RedisWithPassword
 
 VIEWS = """
 
@@ -70,7 +70,7 @@ app.config['SESSION_TYPE'] = 'redis'
 app.config['SESSION_PERMANENT'] = True
 app.config['SESSION_USE_SIGNER'] = False
 app.config['SESSION_KEY_PREFIX'] = 'session:'
-app.config['SESSION_REDIS'] = redis.Redis(host='{host}', port='{port}', password='123123')
+app.config['SESSION_REDIS'] = redis.Redis(host='{host}', port='{port}', password='{password}')
 
 Session(app)
 """
@@ -181,7 +181,7 @@ class MySession(CallbackDict, SessionMixin):
 
 class MySessionInterface(SessionInterface):
     def __init__(self):
-        self.redis = redis.Redis(host='{host}', port='{port}', password='123123')
+        self.redis = redis.Redis(host='{host}', port='{port}', password='{password}')
         self.signer = Signer(app.secret_key, salt='my-session')
 
     def open_session(self, app, request):
@@ -212,12 +212,11 @@ app.debug = True
 app.secret_key = 'xxxx'
 
 app.config['SESSION_TYPE'] = 'redis'
-app.config['SESSION_REDIS'] = redis.Redis(host='{host}', port='{port}', password='123123')
+app.config['SESSION_REDIS'] = redis.Redis(host='{host}', port='{port}', password='{password}')
 
 HardSession(app)
 """
 
-PASSWORD = "123123"
 SESSION_COOKIE = "__Host-Http-session"
 
 
@@ -246,7 +245,7 @@ def run() -> Callable[..., Flask]:
 @pytest.fixture
 def redis_with_password(untested: Any) -> Any:
     """A Redis that asks for a password."""
-    with Redis.running(untested, "--requirepass", PASSWORD) as server:
+    with RedisWithPassword.running(untested) as server:
         yield server
 
 
@@ -292,13 +291,13 @@ def test_flasks_own_cookie(run):
 
 def test_redis(run, redis_with_password):
     """The script on Redis: a client with its port as a text and a password."""
-    app = run(changed(REDIS), **place(redis_with_password))
+    app = run(changed(REDIS), **place(redis_with_password), password=redis_with_password.password)
 
     visit(app)
 
     assert isinstance(store_of(app), RedisStore)
-    with redis_with_password.client(password=PASSWORD) as client:
-        assert all(name.startswith(b"session:") for name in client.keys())
+    with redis_with_password.client() as client:
+        assert all(name.startswith(b"session:") for name in client.scan_iter())
 
 
 def test_memcached(run, server):
@@ -331,9 +330,8 @@ def test_mongodb(run, server):
 
     assert isinstance(store_of(app), MongoDBStore)
     with mongod.client() as client:
-        names = [
-            document["_id"] for document in client["mongo的db名称(数据库名称)"]["mongo的collect名称(表名称)"].find()
-        ]
+        collection = client["mongo的db名称(数据库名称)"]["mongo的collect名称(表名称)"]
+        names = [document["_id"] for document in collection.find()]
     assert names
     assert all(name.startswith("session:") for name in names)
     app.config["SESSION_MONGODB"].close()
@@ -342,7 +340,7 @@ def test_mongodb(run, server):
 def test_sqlalchemy(run, server):
     """The script on Flask-SQLAlchemy and MySQL's protocol, against MariaDB."""
     mariadb = server(MariaDB)
-    login = {"user": mariadb.user, "password": mariadb.password, "database": mariadb.database}
+    login = {"user": mariadb.user, "password": mariadb.password, "database": "newsroom"}
     app = run(changed(SQLALCHEMY), **place(mariadb), **login)
 
     visit(app)
@@ -358,13 +356,13 @@ def test_sqlalchemy(run, server):
 
 def test_hand_written_interface(run, redis_with_password):
     """A session interface of one's own on Redis is two settings, and what it wrote in plain text is sealed."""
-    before = run(HAND_WRITTEN, **place(redis_with_password)).test_client()
+    before = run(HAND_WRITTEN, **place(redis_with_password), password=redis_with_password.password).test_client()
     assert before.get("/index").status_code == 200
     assert before.get("/show").json == {"k1": "v1", "visits": ["index"]}
 
-    app = run(REPLACED, **place(redis_with_password))
-    with redis_with_password.client(password=PASSWORD) as client:
-        assert any(b'"k1"' in client.get(name) for name in client.keys())
+    app = run(REPLACED, **place(redis_with_password), password=redis_with_password.password)
+    with redis_with_password.client() as client:
+        assert any(b'"k1"' in client.get(name) for name in client.scan_iter())
         client.flushall()
         visit(app)
-        assert not any(b"k1" in client.get(name) for name in client.keys())
+        assert not any(b"k1" in client.get(name) for name in client.scan_iter())

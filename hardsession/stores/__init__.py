@@ -157,10 +157,9 @@ def build(name: str, options: Options) -> Store:
     Raise ImportError, in words for a person, without the driver, and ValueError for settings that cannot work.
     """
     try:
-        module = import_module(f"{__name__}.{name}")
+        store: Store = import_module(f"{__name__}.{name}").build(options)
     except ImportError as error:
         extra = STORES[name]
         remedy = f"Run `pip install 'hardsession[{extra}]'`" if extra else "It needs another operating system"
         raise ImportError(f"the {name} store cannot be imported ({error}). {remedy}") from error
-    store: Store = module.build(options)
     return store

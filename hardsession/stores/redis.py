@@ -1,12 +1,13 @@
-"""A store on Redis 6 or newer, or Valkey: a value has its version in front, and one script compares and writes."""
+"""A store on Redis 6 or newer, or Valkey: a value has its version in front, and one script compares and writes.
+
+A client that the application brings need not be redis-py's, nor have its errors: whatever comes out of it is an outage.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
-
-import redis
 
 from ..errors import StoreError
 from . import VERSION_LENGTH, Options, Outcome, Stored, Version, new_version
@@ -29,7 +30,8 @@ class RedisStore:
     """Keeps values as strings with a native time to live.
 
     Args:
-        client: a client of redis-py or of a library with its interface, for bytes (`decode_responses` off).
+        client: a client of redis-py or of a library with its interface, for bytes (`decode_responses` off): of one
+            server, of the master that Sentinels know, or of a cluster.
         wait: replicas that must have a write before it counts (`WAIT`); StoreError if they have not in time.
         timeout: seconds; replicas have half of it. The client's own socket timeouts are the client's.
     """
@@ -39,6 +41,10 @@ class RedisStore:
     def __init__(self, client: Any, *, wait: int = 0, timeout: float = 2.0) -> None:
         if client.get_encoder().decode_responses:
             raise ValueError("the Redis client decodes what it reads: make it with decode_responses=False")
+        if getattr(client, "read_from_replicas", False) or getattr(client, "load_balancing_strategy", None):
+            raise ValueError(
+                "SESSION_REDIS reads from replicas, which hear of a logout late: have it read from masters alone"
+            )
         self._client = client
         self._wait = wait
         self._patience = max(1, int(timeout * 500))
@@ -49,10 +55,12 @@ class RedisStore:
 
         It speaks RESP2, where a server cannot push what nobody asked for, such as a longer timeout.
         """
-        retry = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
-        client = redis.Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry, protocol=2
-        )
+        import redis  # an application that brings its client may have another library
+
+        options: dict[str, Any] = {"retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0), "protocol": 2}
+        if url.startswith("rediss:"):
+            options["ssl_check_hostname"] = True  # which redis-py before 6 leaves out
+        client = redis.Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, **options)
         pool = client.connection_pool
         try:
             pool.connection_class(**pool.connection_kwargs)
@@ -64,7 +72,7 @@ class RedisStore:
         with _store_errors():
             try:
                 found = self._client.get(key)
-            except redis.ResponseError as error:
+            except Exception as error:
                 if _is_foreign(error):
                     return None
                 raise
@@ -74,18 +82,18 @@ class RedisStore:
 
     def add(self, key: str, value: bytes, ttl: int) -> bool:
         version = new_version()
-        if self._written(lambda to: to.set(key, version + value, nx=True, ex=ttl)):
+        if self._written(key, lambda to: to.set(key, version + value, nx=True, ex=ttl)):
             return True
         # A driver that lost the answer sends the command again, and is refused by what it has just written.
         return self.replace(key, value, ttl, version) is Outcome.DONE
 
     def replace(self, key: str, value: bytes, ttl: int, version: Version) -> Outcome:
         written = new_version() + value
-        answer = self._written(lambda to: to.eval(_REPLACE, 1, key, written, ttl, version))
+        answer = self._written(key, lambda to: to.eval(_REPLACE, 1, key, written, ttl, version))
         return Outcome[answer.decode()]
 
     def delete(self, key: str) -> None:
-        self._written(lambda to: to.delete(key))
+        self._written(key, lambda to: to.delete(key))
 
     def keys(self, prefix: str) -> Iterator[str]:
         with _store_errors():
@@ -93,24 +101,47 @@ class RedisStore:
                 if key.isascii():
                     yield key.decode()
 
-    def _written(self, write: Callable[[Any], Any]) -> Any:
-        """Write, and have it replicated where that is asked for.
-
-        `WAIT` speaks of what its own connection wrote, so it goes out right behind the write.
-        """
+    def _written(self, key: str, write: Callable[[Any], Any]) -> Any:
+        """Write, and have it replicated where that is asked for."""
         with _store_errors():
             if not self._wait:
                 return write(self._client)
-            pipeline = self._client.pipeline(transaction=False)
-            write(pipeline)
-            pipeline.wait(self._wait, self._patience)
-            answer, replicas = pipeline.execute(raise_on_error=False)  # its own error would quote the value
-            for problem in (answer, replicas):
-                if isinstance(problem, Exception):
-                    raise problem
+            answer, replicas = self._replicated(key, write)
             if replicas < self._wait:
                 raise StoreError(f"Redis did not replicate a write to {self._wait} replicas in time.")
             return answer
+
+    def _replicated(self, key: str, write: Callable[[Any], Any]) -> list[Any]:
+        """What the write was answered, and how many replicas have it.
+
+        The pipeline of a cluster will not do: what fails in it is sent again by itself, on another connection.
+        """
+        cluster = self._client
+        if not hasattr(cluster, "get_node_from_key"):
+            return self._waited(cluster, write)
+        server = getattr(cluster, "get_redis_connection", None) or cluster.get_valkey_connection
+        try:
+            return self._waited(server(cluster.get_node_from_key(key)), write)
+        except Exception as error:
+            self.get(key)  # the client goes where it is sent, or looks where its servers are now
+            sent_to: Any = error
+            if not hasattr(sent_to, "slot_id"):
+                raise
+            # MOVED or ASK: nothing was written there. ASKING does no harm to a server that has the key already.
+            return self._waited(server(cluster.get_node(sent_to.host, sent_to.port)), write, "ASKING")
+
+    def _waited(self, server: Any, write: Callable[[Any], Any], *first: str) -> list[Any]:
+        """Write, and `WAIT` right behind it: that speaks of what its own connection wrote."""
+        pipeline = server.pipeline(transaction=False)
+        for command in first:
+            pipeline.execute_command(command)
+        write(pipeline)
+        pipeline.wait(self._wait, self._patience)
+        answers: list[Any] = pipeline.execute(raise_on_error=False)  # its own error would quote the value
+        for problem in answers:
+            if isinstance(problem, Exception):
+                raise problem
+        return answers[-2:]
 
 
 def build(options: Options) -> RedisStore:
@@ -129,7 +160,7 @@ def _escaped(text: str) -> str:
     return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in text)
 
 
-def _is_foreign(error: redis.ResponseError) -> bool:
+def _is_foreign(error: Exception) -> bool:
     """Whether a list or a hash stands under our key, somebody else's value. Any other refusal is an outage."""
     return str(error).startswith("WRONGTYPE")
 
@@ -138,5 +169,7 @@ def _is_foreign(error: redis.ResponseError) -> bool:
 def _store_errors() -> Iterator[None]:
     try:
         yield
-    except (redis.RedisError, OSError) as error:
+    except StoreError:
+        raise
+    except Exception as error:
         raise StoreError("Redis cannot be used.") from error

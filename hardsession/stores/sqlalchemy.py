@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
@@ -16,17 +16,31 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 from ..errors import StoreError
 from . import VERSION_LENGTH, Options, Outcome, Stored, Version, forget_after_fork, new_version
 
+T = TypeVar("T")
+
 _BATCH = 500
-_NAME = sa.String(128).with_variant(mysql.VARCHAR(128, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
-_VALUE = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+_NAME = (
+    sa.String(128)
+    .with_variant(mysql.VARCHAR(128, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+    .with_variant(sa.String(128, collation="C"), "postgresql")  # any other changes with the system's libraries
+)
+_VALUE = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")  # which cuts nothing, in no mode
 _FLASK_SESSIONS = {"session_id", "data", "expiry"}
+
+# A call takes milliseconds, so five connections serve many threads, and those of eight workers are well below the
+# hundred that a server takes. They are made anew before something on the way drops them for being idle.
+_POOL = {"poolclass": sa.QueuePool, "pool_size": 5, "max_overflow": 0, "pool_recycle": 300}
+
+_TRIES, _LARGE = 20, 2**20
+_COLLISIONS = {"40001", "40P01", 1020, 1213}
+"""What PostgreSQL and MariaDB call it when they undo a statement because others are at the same rows."""
 
 
 class SQLAlchemyStore:
     """Keeps values in rows of a table of its own, never in the application's transactions.
 
     Args:
-        engine: an Engine or a URL. The store works on a small pool of its own, made from it.
+        engine: an Engine or a URL. The store works on a pool of its own, made from it.
         table: the table's name. Where flask-session's table has it, ours is called `<table>_sealed`.
         schema: the table's schema.
         create: make the table when it is first needed; otherwise that is left to migrations (`metadata` has the table).
@@ -45,7 +59,7 @@ class SQLAlchemyStore:
         timeout: float = 2.0,
     ) -> None:
         self._engine = _own_pool(engine, timeout)
-        self._errors = (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error)
+        self._errors = (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error, OSError)
         self._sql = _Statements(table, schema)
         self._sealed = _Statements(f"{table}_sealed", schema)
         self._create = create
@@ -58,19 +72,16 @@ class SQLAlchemyStore:
         return self._sql.metadata
 
     def get(self, key: str) -> Stored | None:
-        with self._connection() as connection:
-            return _stored(connection.execute(self._sql.select, {"name_": key, "now": _now()}).one_or_none())
+        asked = {"name_": key, "now": _now()}
+        return _stored(self._do(lambda connection: connection.execute(self._sql.select, asked).one_or_none()))
 
     def add(self, key: str, value: bytes, ttl: int) -> bool:
-        # What is in the way at first may be expired, and purged before it is written over.
-        row = _row(value, ttl)
-        return self._insert(key, row) or self._take_over(key, row) or self._insert(key, row)
+        return self._do(self._add, key, _row(value, ttl), size=len(value))
 
     def replace(self, key: str, value: bytes, ttl: int, version: Version) -> Outcome:
         row = _row(value, ttl)
-        with self._connection() as connection:
-            done = connection.execute(self._sql.update, row | {"name_": key, "now": _now(), "seen": version})
-        if done.rowcount == 1:
+        seen = row | {"name_": key, "now": _now(), "seen": version}
+        if self._do(lambda connection: connection.execute(self._sql.update, seen).rowcount, size=len(value)):
             return Outcome.DONE
         stored = self.get(key)
         if stored is None:
@@ -78,24 +89,18 @@ class SQLAlchemyStore:
         return Outcome.DONE if stored.version == row["version"] else Outcome.CONFLICT
 
     def delete(self, key: str) -> None:
-        with self._connection() as connection:
-            connection.execute(self._sql.delete, {"name_": key})
+        self._do(lambda connection: connection.execute(self._sql.delete, {"name_": key}))
 
     def purge(self) -> int:
         purged = 0
-        while True:
-            with self._connection() as connection:
-                names = connection.execute(self._sql.expired, {"now": _now()}).scalars().all()
-                removed = connection.execute(self._sql.purge, {"names": names, "now": _now()}).rowcount if names else 0
-            if not removed:
-                return purged
+        while removed := self._do(self._purge_batch):
             purged += removed
+        return purged
 
     def keys(self, prefix: str) -> Iterator[str]:
         last = ""
         while True:
-            with self._connection() as connection:
-                names = connection.execute(self._sql.names(prefix), {"last": last}).scalars().all()
+            names = self._do(self._page, prefix, last)
             yield from (name for name in names if name.startswith(prefix))  # some databases' LIKE ignores case
             if len(names) < _BATCH:
                 return
@@ -105,25 +110,46 @@ class SQLAlchemyStore:
         """A connection that parent and child both use mixes up their answers."""
         self._engine.dispose(close=False)
 
-    def _insert(self, key: str, row: dict[str, Any]) -> bool:
-        with self._connection() as connection, contextlib.suppress(IntegrityError):
-            connection.execute(self._sql.insert, row | {"name": key})
+    def _add(self, connection: sa.Connection, key: str, row: dict[str, Any]) -> bool:
+        """Insert it, or write over what is in the way and expired, which may have been purged by then.
+
+        What is in the way may also be our own, where something between us and the database sent it twice.
+        """
+        new, seen = row | {"name": key}, row | {"name_": key, "now": _now(), "seen": row["version"]}
+        return (
+            self._insert(connection, new)
+            or connection.execute(self._sql.take_over, seen).rowcount == 1
+            or self._insert(connection, new)
+        )
+
+    def _insert(self, connection: sa.Connection, row: dict[str, Any]) -> bool:
+        with contextlib.suppress(IntegrityError):
+            connection.execute(self._sql.insert, row)
             return True
         return False
 
-    def _take_over(self, key: str, row: dict[str, Any]) -> bool:
-        with self._connection() as connection:
-            return connection.execute(self._sql.update_expired, row | {"name_": key, "now": _now()}).rowcount == 1
+    def _purge_batch(self, connection: sa.Connection) -> int:
+        names = connection.execute(self._sql.expired, {"now": _now()}).scalars().all()
+        return connection.execute(self._sql.purge, {"names": names, "now": _now()}).rowcount if names else 0
 
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.connect() as connection:
-                if self._create:
-                    self._make_table(connection)
-                yield connection
-        except self._errors as error:
-            raise StoreError("The session table cannot be used.") from error
+    def _page(self, connection: sa.Connection, prefix: str, last: str) -> Sequence[str]:
+        return connection.execute(self._sql.names(prefix), {"last": last}).scalars().all()
+
+    def _do(self, work: Callable[..., T], *arguments: Any, size: int = 0) -> T:
+        """Do it on a connection, and again where the database has undone it because of others at the same rows."""
+        left = _TRIES
+        while True:
+            try:
+                with self._engine.connect() as connection:
+                    if self._create:
+                        self._make_table(connection)
+                    return work(connection, *arguments)
+            except self._errors as error:
+                left -= 1
+                if left and _is_collision(error):
+                    continue
+                large = f" A value of {size} bytes may be over its limit (max_allowed_packet)." if size > _LARGE else ""
+                raise StoreError(f"The session table cannot be used.{large}") from error
 
     def _make_table(self, connection: sa.Connection) -> None:
         """Make what is missing: the table, and the index of one whose maker died before it came to that.
@@ -159,11 +185,12 @@ class _Statements:
         now: sa.BindParameter[int] = sa.bindparam("now")
         named = column.name == sa.bindparam("name_")
         live, over = named & (column.expires > now), column.expires <= now
+        written = column.version == sa.bindparam("seen")
         raw = [sa.type_coerce(part, sa.types.NULLTYPE).label(part.name) for part in (column.value, column.version)]
         self.select = sa.select(*raw).where(live)
         self.insert = sa.insert(self.table)
-        self.update = sa.update(self.table).where(live, column.version == sa.bindparam("seen"))
-        self.update_expired = sa.update(self.table).where(named, over)
+        self.update = sa.update(self.table).where(live, written)
+        self.take_over = sa.update(self.table).where(named, over | written)
         self.delete = sa.delete(self.table).where(named)
         self.expired = sa.select(column.name).where(over).limit(_BATCH)
         self.purge = sa.delete(self.table).where(column.name.in_(sa.bindparam("names", expanding=True)), over)
@@ -176,14 +203,11 @@ class _Statements:
 
 
 def build(options: Options) -> SQLAlchemyStore:
-    """From a URL, or an Engine or a URL in `SESSION_SQLALCHEMY`."""
+    """From a URL, or from `SESSION_SQLALCHEMY`: a Flask-SQLAlchemy object, an Engine or a URL."""
     settings = options.settings
-    engine = options.url or settings.get("SESSION_SQLALCHEMY")
-    if not isinstance(engine, str | sa.URL | sa.Engine):
-        raise ValueError("SESSION_SQLALCHEMY is neither an Engine nor a URL")
     create = settings.get("SESSION_CREATE_TABLES")
     return SQLAlchemyStore(
-        engine,
+        options.url or _engine(settings),
         table=settings.get("SESSION_SQLALCHEMY_TABLE") or "sessions",
         schema=settings.get("SESSION_SQLALCHEMY_SCHEMA"),
         create=True if create is None else bool(create),
@@ -191,18 +215,102 @@ def build(options: Options) -> SQLAlchemyStore:
     )
 
 
+def _engine(settings: Mapping[str, Any]) -> sa.Engine | sa.URL | str:
+    """What the application has. Flask-SQLAlchemy knows its engines while the application is current."""
+    where, bind_key = settings.get("SESSION_SQLALCHEMY"), settings.get("SESSION_SQLALCHEMY_BIND_KEY")
+    try:
+        where = where.engines[bind_key]  # type: ignore[union-attr]
+    except AttributeError:
+        if bind_key is not None:
+            raise ValueError("SESSION_SQLALCHEMY_BIND_KEY chooses an engine of Flask-SQLAlchemy's only") from None
+    except KeyError:
+        raise ValueError("SESSION_SQLALCHEMY has no engine of the name in SESSION_SQLALCHEMY_BIND_KEY") from None
+    except RuntimeError:
+        raise ValueError("SESSION_SQLALCHEMY does not know this application: call its init_app first") from None
+    if not isinstance(where, str | sa.URL | sa.Engine):
+        raise ValueError("SESSION_SQLALCHEMY is neither a Flask-SQLAlchemy object nor an Engine nor a URL")
+    return where
+
+
 def _own_pool(engine: sa.Engine | sa.URL | str, timeout: float) -> sa.Engine:
     """An engine that shares no connection, and so no transaction, with the application's, and shows no values."""
     url = engine.url if isinstance(engine, sa.Engine) else _url(engine)
-    if url.get_backend_name() == "sqlite":
-        if ":memory:" in (url.database or ":memory:") or url.query.get("mode") == "memory":
-            raise ValueError("a SQLite database in memory belongs to one connection: name a file, or use memory")
-        wait = {"timeout": timeout}
+    if url.get_backend_name() == "sqlite" and (
+        ":memory:" in (url.database or ":memory:") or url.query.get("mode") == "memory"
+    ):
+        raise ValueError("a SQLite database in memory belongs to one connection: name a file, or use memory")
+    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}
+    if isinstance(engine, sa.Engine):
+        pool = engine.pool.recreate()
+        # What the application does to a new connection may have begun a transaction.
+        sa.event.listen(pool, "connect", lambda connection, _record: connection.commit())
+        own = sa.create_engine(url, pool=pool, **options)
     else:
-        wait = {"connect_timeout": max(1, int(timeout))}
-    if not isinstance(engine, sa.Engine):
-        engine = sa.create_engine(url, connect_args=wait, pool_timeout=timeout)
-    return sa.create_engine(url, pool=engine.pool.recreate(), isolation_level="AUTOCOMMIT", hide_parameters=True)
+        own = sa.create_engine(url, connect_args=_limits(url, timeout), pool_timeout=timeout, **_POOL, **options)
+        if own.driver == "pymysql":
+            _check_options(own)
+        if own.driver == "psycopg":
+            connect = _patient(timeout)
+            sa.event.listen(own, "do_connect", lambda _dialect, _record, args, options: connect(*args, **options))
+    # Where a statement is its own transaction, this is a round trip for nothing.
+    own.dialect.do_rollback = lambda dbapi_connection: None  # type: ignore[method-assign]  # noqa: ARG005
+    return own
+
+
+def _limits(url: sa.URL, timeout: float) -> dict[str, Any]:
+    """What makes a driver give up in time, and its server as well, or those who wait for a lock would fill it.
+
+    What the URL says itself has precedence.
+    """
+    limits: dict[str, Any] = {}
+    match url.get_driver_name():
+        case "pysqlite":
+            limits = {"timeout": timeout}
+        case "psycopg":
+            # What is prepared belongs to one connection of the server, and a pooler may give us another.
+            limits = {"connect_timeout": max(2, int(timeout)), "prepare_threshold": None}
+            limits["options"] = f"-c statement_timeout={ceil(timeout * 1000)} {url.query.get('options', '')}"
+        case "pymysql":
+            limits = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), timeout)
+            locks = max(1, int(timeout))
+            limits["init_command"] = f"SET innodb_lock_wait_timeout = {locks}, lock_wait_timeout = {locks}"
+    return {name: value for name, value in limits.items() if name == "options" or name not in url.query}
+
+
+def _check_options(engine: sa.Engine) -> None:
+    """PyMySQL would say it when it connects, and not with an error of its own."""
+    _, options = engine.dialect.create_connect_args(engine.url)
+    try:
+        engine.dialect.loaded_dbapi.connect(**options, defer_connect=True)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"PyMySQL cannot use an option of the URL ({error})") from None
+
+
+def _patient(timeout: float) -> Callable[..., Any]:
+    """What connects psycopg, which by itself would wait for an answer without end."""
+    import psycopg
+
+    class Patient(psycopg.Connection[Any]):
+        def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
+            try:
+                return super().wait(_in_time(gen, timeout), *args, **options)
+            except TimeoutError:
+                self.close()
+                raise psycopg.OperationalError("the server did not answer in time") from None
+
+    return Patient.connect
+
+
+def _in_time(steps: Generator[Any, Any, T], timeout: float) -> Generator[Any, Any, T]:
+    """The same steps, each of which waits for the socket, until the time is over."""
+    end = time.monotonic() + timeout
+    try:
+        ready = yield next(steps)
+        while ready or time.monotonic() < end:
+            ready = yield steps.send(ready)
+    except StopIteration as last:
+        return last.value  # type: ignore[no-any-return]
+    raise TimeoutError
 
 
 def _url(text: sa.URL | str) -> sa.URL:
@@ -212,6 +320,11 @@ def _url(text: sa.URL | str) -> sa.URL:
     except (ArgumentError, NoSuchModuleError):  # the first may quote the URL, password and all
         raise ValueError("SQLAlchemy does not know such a URL") from None
     return url
+
+
+def _is_collision(error: BaseException) -> bool:
+    cause = getattr(error, "orig", None)
+    return not _COLLISIONS.isdisjoint({getattr(cause, "sqlstate", None), *getattr(cause, "args", ())})
 
 
 def _is_flask_sessions(connection: sa.Connection, table: sa.Table) -> bool:

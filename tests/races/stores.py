@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,24 @@ from hardsession.stores.filesystem import FilesystemStore
 from hardsession.stores.memory import MemoryStore
 from hardsession.stores.sqlalchemy import SQLAlchemyStore
 from tests.servers import PATIENCE, Server
+from tests.servers.dynamodb import DynamoDB
+from tests.servers.mariadb import MariaDB
+from tests.servers.memcached import Memcached
+from tests.servers.mongodb import MongoDB
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.redis import Redis
 
-SERVED: dict[str, type[Server]] = {"redis": Redis}
-NAMES = ("memory", "filesystem", "sqlite", *SERVED)
+SERVED: dict[str, type[Server]] = {
+    "redis": Redis,
+    "memcached": Memcached,
+    "mongodb": MongoDB,
+    "dynamodb": DynamoDB,
+    "postgresql": PostgreSQL,
+    "mariadb": MariaDB,
+}
+NAMES = tuple(os.environ.get("HARDSESSION_STORES", "memory filesystem sqlite " + " ".join(SERVED)).split())
+"""The stores that behaviour, races and attacks are run on. `HARDSESSION_STORES` chooses some; the stores' own tests run
+all the same."""
 
 RECORD, TOMBSTONE = 3, 5
 

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 
 from hardsession import ConfigError, stores
-from hardsession.stores import SCHEMES, STORES, Options, build
+from hardsession.stores import NOT_ATOMIC, SCHEMES, STORES, Options, build
 
 
 @pytest.mark.parametrize("name", STORES)
-def test_every_name_builds_a_store(name: str, tmp_path: Any) -> None:
+def test_every_name_builds_a_store(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each name that `SESSION_TYPE` takes is that of a store with all four verbs, connected to nothing yet."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     settings = {"SESSION_FILE_DIR": tmp_path / "f", "SESSION_SQLALCHEMY": f"sqlite:///{tmp_path / 'x.db'}"}
 
     store = build(name, Options(None, 2, settings))
 
-    assert store.atomic
+    assert store.atomic == (name not in NOT_ATOMIC)
     assert all(callable(getattr(store, verb)) for verb in ("get", "add", "replace", "delete"))
     assert list(tmp_path.iterdir()) == []
 
@@ -28,10 +29,11 @@ def test_schemes_name_stores() -> None:
     assert set(SCHEMES.values()) <= set(STORES)
 
 
-@pytest.mark.parametrize("name", ["redis", "sqlalchemy"])
+@pytest.mark.parametrize("name", ["redis", "memcached", "mongodb", "sqlalchemy", "dynamodb", "cachelib"])
 def test_missing_extra(make_app: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Without its driver a store is an error at the start that says what to run."""
-    uninstall(monkeypatch, name, name)
+    drivers = {"memcached": "pymemcache", "mongodb": "pymongo", "dynamodb": "boto3"}
+    uninstall(monkeypatch, name, drivers.get(name, name))
     app = make_app(SESSION_TYPE=name)
 
     with pytest.raises(ConfigError, match=rf"pip install 'hardsession\[{name}\]'"):
@@ -58,4 +60,5 @@ def test_options_show_no_password() -> None:
 def uninstall(monkeypatch: pytest.MonkeyPatch, store: str, module: str) -> None:
     monkeypatch.delitem(sys.modules, f"hardsession.stores.{store}", raising=False)
     monkeypatch.delattr(stores, store, raising=False)
-    monkeypatch.setitem(sys.modules, module, None)
+    for name in [module, *(name for name in sys.modules if name.startswith(f"{module}."))]:
+        monkeypatch.setitem(sys.modules, name, None)

@@ -8,15 +8,18 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask, session
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from hardsession import stores
-from hardsession.errors import StoreError
+from hardsession import HardSession, Key, stores
+from hardsession.errors import ConfigError, StoreError
 from hardsession.stores import Options, Outcome, Store, Version, build
 from hardsession.stores import sqlalchemy as module
 from hardsession.stores.sqlalchemy import SQLAlchemyStore
@@ -299,7 +302,7 @@ def test_pool_is_used_up(url: str) -> None:
     """Who finds every connection taken is told after the timeout."""
     store = SQLAlchemyStore(url, timeout=0.3)
     store.get("k")
-    connections = [store._engine.connect() for _ in range(15)]
+    connections = [store._engine.connect() for _ in range(5)]
 
     in_time(lambda: store.get("k"))
     for connection in connections:
@@ -405,6 +408,20 @@ def test_statement_sent_twice(store: SQLAlchemyStore) -> None:
 
     assert store.replace("k", b"new", 60, stored.version) is Outcome.DONE
     assert store.replace("k", b"newer", 60, stored.version) is Outcome.CONFLICT
+
+
+def test_insert_sent_twice(store: SQLAlchemyStore) -> None:
+    """An INSERT that is sent again finds its own row, and has added it."""
+    store.get("k")
+
+    @sa.event.listens_for(store._engine, "before_cursor_execute")
+    def stutter(_connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("INSERT"):
+            with suppress(sqlite3.IntegrityError):
+                cursor.execute(statement, parameters)
+
+    assert store.add("k", b"value", 60)
+    assert not store.add("k", b"other", 60)
 
 
 def test_expired_row_is_purged_while_it_is_taken_over(store: SQLAlchemyStore, database: sqlite3.Connection) -> None:
@@ -529,19 +546,116 @@ def test_engine_in_memory_is_refused() -> None:
         SQLAlchemyStore(sa.create_engine("sqlite://"))
 
 
-def test_timeout_reaches_other_databases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database on a server is given the timeout to connect, in whole seconds."""
-    given: dict[str, Any] = {}
-    create_engine = sa.create_engine
+def test_driver_that_is_not_known(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver whose options are not known is given none."""
 
-    def noted(url: Any, **options: Any) -> sa.Engine:
-        given.update(options.get("connect_args", {}))
-        return create_engine("sqlite:///unused.db", poolclass=sa.QueuePool)
+    class Other(SQLiteDialect_pysqlite):
+        driver = "other"
+        supports_statement_cache = True
 
-    monkeypatch.setattr(sa, "create_engine", noted)
-    SQLAlchemyStore("postgresql://host/db", timeout=0.5)
+        def connect(self, *args: Any, **options: Any) -> Any:
+            assert "timeout" not in options
+            return super().connect(*args, **options)
 
-    assert given == {"connect_timeout": 1}
+    monkeypatch.setitem(sa.dialects.registry.impls, "sqlite.other", lambda: Other)
+
+    assert SQLAlchemyStore(f"sqlite+other:///{file}", timeout=3).add("k", b"value", 60)
+
+
+def test_collisions_have_an_end(store: SQLAlchemyStore) -> None:
+    """A statement that the database undoes again and again is an outage after some tries."""
+    tries: list[str] = []
+    store.get("k")
+
+    @sa.event.listens_for(store._engine, "before_cursor_execute")
+    def collide(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        tries.append(statement)
+        raise sa.exc.OperationalError(statement, None, sqlite3.OperationalError(1213, "deadlock"))
+
+    in_time(lambda: store.delete("k"))
+
+    assert len(tries) == 20
+
+
+# Flask-SQLAlchemy
+
+
+@pytest.fixture
+def flask_app(tmp_path: Path) -> Flask:
+    """An application with a database and a second one, and sessions in the first."""
+    app = Flask("newsroom", instance_path=str(tmp_path))
+    app.config.update(
+        SECRET_KEY=Key.generate().text,
+        SQLALCHEMY_DATABASE_URI="sqlite:///first.db",
+        SQLALCHEMY_BINDS={"doors": "sqlite:///doors.db"},
+        SESSION_TYPE="sqlalchemy",
+    )
+    app.add_url_rule("/", view_func=lambda: str(session.setdefault("visits", 1)))
+    return app
+
+
+@pytest.mark.parametrize(("bind_key", "file"), [(None, "first.db"), ("doors", "doors.db")])
+@pytest.mark.parametrize("first", ["sessions", "database"])
+def test_flask_sqlalchemy(flask_app: Flask, tmp_path: Path, bind_key: str | None, file: str, first: str) -> None:
+    """A Flask-SQLAlchemy object is taken as it is, set up before the sessions or after, and a bind key chooses."""
+    db = SQLAlchemy()
+    flask_app.config |= {"SESSION_SQLALCHEMY": db, "SESSION_SQLALCHEMY_BIND_KEY": bind_key}
+    hard = HardSession()
+    for extension in (hard, db) if first == "sessions" else (db, hard):
+        extension.init_app(flask_app)
+    hard.ready(flask_app)  # where no application is current
+
+    assert flask_app.test_client().get("/").text == "1"
+
+    with closing(sqlite3.connect(tmp_path / file)) as database:
+        assert database.execute("SELECT count(*) FROM sessions").fetchone() == (1,)
+    with flask_app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+def test_flask_sqlalchemy_in_the_middle_of_a_transaction(flask_app: Flask, tmp_path: Path) -> None:
+    """What a view did not commit is no part of what its session writes."""
+    db = SQLAlchemy(flask_app)
+    flask_app.config |= {"SESSION_SQLALCHEMY": db, "SESSION_SQLALCHEMY_BIND_KEY": "doors"}
+    HardSession(flask_app)
+
+    @flask_app.get("/half")
+    def half() -> str:
+        session["visits"] = 2
+        db.session.execute(sa.text("CREATE TABLE articles (title TEXT)"))
+        db.session.commit()
+        db.session.execute(sa.text("INSERT INTO articles VALUES ('half done')"))
+        return "done"
+
+    client = flask_app.test_client()
+    assert client.get("/half").status_code == 200
+
+    assert client.get("/").text == "2"
+    with closing(sqlite3.connect(tmp_path / "first.db")) as database:
+        assert database.execute("SELECT count(*) FROM articles").fetchone() == (0,)
+    with flask_app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("known", "bind_key", "fault"),
+    [(False, None, "init_app"), (True, "windows", "SESSION_SQLALCHEMY_BIND_KEY")],
+)
+def test_flask_sqlalchemy_that_cannot_work(flask_app: Flask, known: bool, bind_key: str | None, fault: str) -> None:
+    """One that does not know the application, or no such bind key, is refused at the start, in a sentence."""
+    db = SQLAlchemy(flask_app) if known else SQLAlchemy()
+    flask_app.config |= {"SESSION_SQLALCHEMY": db, "SESSION_SQLALCHEMY_BIND_KEY": bind_key}
+
+    with pytest.raises(ConfigError, match=fault):
+        HardSession(flask_app).ready()
+
+
+def test_bind_key_without_flask_sqlalchemy(url: str) -> None:
+    """A bind key that cannot choose anything is not passed over."""
+    with pytest.raises(ValueError, match="SESSION_SQLALCHEMY_BIND_KEY"):
+        build("sqlalchemy", Options(None, 2, {"SESSION_SQLALCHEMY": url, "SESSION_SQLALCHEMY_BIND_KEY": "doors"}))
 
 
 def plant(file: Path, store: Store, key: str, **row: Any) -> None:
