@@ -17,7 +17,7 @@ from .races.stores import RECORD, TOMBSTONE, Watched, rows
 from .races.traffic import hard, login, logout, make_app, owner, read, regenerate, send, write
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-SAFARI = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Mobile/15E148 Safari/604.1"
+SAFARI = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Mobile/15E148 Safari/604.1"
 EDGE = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0"
 START = datetime(2030, 1, 1, 9, tzinfo=UTC)
 USER = 6
@@ -106,15 +106,14 @@ class TestList:
     def test_what_is_over_is_not_listed(self, memory, clock):
         """A session that was logged out, ran out or vanished from the store is in no list."""
         app = make_app(memory)
-        out, gone, stays = (logged_in(app) for _ in range(3))
+        out, stays = logged_in(app), logged_in(app)
+        others = {*rows(memory)}
+        logged_in(app)
         send(app, out, logout)
-        handle, kept = handle_of(app, gone), handle_of(app, stays)
-        assert {entry.handle for entry in listed(app)} == {handle, kept}
-        [row] = [
-            name for name in rows(memory) if send(app, gone, owner).value and _delete_unless(memory, app, name, stays)
-        ]
+        for name in {*rows(memory)} - others:
+            memory.store.delete(name)
 
-        assert [entry.handle for entry in listed(app)] == [kept]
+        assert [entry.handle for entry in listed(app)] == [handle_of(app, stays)]
         clock.tick(timedelta(hours=12))
         assert listed(app) == []
 
@@ -135,8 +134,7 @@ class TestList:
 
         with pytest.raises(ValueError, match="Name the user"), app.app_context():
             hard.sessions()
-        answer = send(app, None, lambda: pytest.raises(ValueError, hard.sessions))
-        assert answer.status == 200
+        assert isinstance(send(app, None, hard.sessions).errors[0], ValueError)
 
     def test_user_by_number(self, memory):
         """7 and "7" are one user."""
@@ -160,16 +158,6 @@ class TestList:
         send(app, None, write(user_id="ada"))
 
         assert len(listed(app)) == 1
-
-
-def _delete_unless(store, app, name, kept) -> bool:
-    """Delete a row from the store, but not the one of the token `kept`."""
-    value = store.store.get(name)
-    store.store.delete(name)
-    if send(app, kept, owner).value == "ada":
-        return True
-    store.store.add(name, value.value, 3600)
-    return False
 
 
 class TestRevoke:
@@ -429,47 +417,6 @@ class TestKeys:
     def app_with(self, store, *keys, **config):
         return make_app(store, SESSION_SECRET_KEYS=list(keys), **config)
 
-    def test_rotation(self, store):
-        """Sessions from before a rotation are listed, counted and ended, with the old key and after it is gone."""
-        before = self.app_with(store, self.OLD)
-        old = logged_in(before)
-        during = self.app_with(store, self.NEW, self.OLD, SESSION_MAX_PER_USER=2)
-        new = logged_in(during)
-        assert len(listed(during)) == 2
-        new_handle = handle_of(during, new)
-
-        after = self.app_with(store, self.NEW)
-
-        assert [entry.handle for entry in listed(after)] != []
-        assert new_handle in {entry.handle for entry in listed(after)}
-        with after.app_context():
-            assert hard.revoke_user("ada") == 2
-        assert [send(during, token, owner).value for token in (old, new)] == [None, None]
-
-    def test_cap_over_a_rotation(self, store, clock):
-        """The cap counts what was listed under the older key."""
-        old = logged_in(self.app_with(store, self.OLD))
-        clock.tick(1)
-        during = self.app_with(store, self.NEW, self.OLD, SESSION_MAX_PER_USER=1)
-
-        new = logged_in(during)
-
-        assert [send(during, token, owner).value for token in (old, new)] == [None, "ada"]
-
-    def test_revoked_before_a_rotation(self, store):
-        """The epoch of all outlives the key that it was sealed with, once a process has seen it under the new one."""
-        before = self.app_with(store, self.OLD)
-        token = logged_in(before)
-        with before.app_context():
-            hard.revoke_all()
-        during = self.app_with(store, self.NEW, self.OLD)
-        after_login = logged_in(during)
-
-        after = self.app_with(store, self.NEW)
-
-        assert send(during, token, owner).value is None
-        assert send(after, after_login, owner).value == "ada"
-
     def test_epoch_that_does_not_open(self, store):
         """One sealed with a key that is gone ends all sessions, and a login begins a new one."""
         other = self.app_with(store, self.OLD)
@@ -483,18 +430,6 @@ class TestKeys:
         assert send(app, logged_in(app), owner).value == "ada"
         with app.app_context():
             hard.revoke_all()
-
-    def test_two_applications(self, store):
-        """Two applications with the same keys on one store do not meet in a user's list."""
-        one, other = (make_app(store, SESSION_APP_ID=name) for name in ("one", "other"))
-        logged_in(one)
-
-        assert len(listed(one)) == 1
-        assert listed(other) == []
-        with other.app_context():
-            hard.revoke_user("ada")
-            hard.revoke_all()
-        assert len(listed(one)) == 1
 
 
 class TestCounts:
@@ -535,16 +470,17 @@ class TestCounts:
         assert store.verbs("u", "x") == []
 
 
+CALLS = {
+    "sessions": lambda: hard.sessions("ada"),
+    "revoke": lambda: hard.revoke("handle", "ada"),
+    "revoke_others": lambda: hard.revoke_others(),
+    "revoke_user": lambda: hard.revoke_user("ada"),
+    "revoke_all": lambda: hard.revoke_all(),
+}
+
+
 class TestOff:
     """Without a registry."""
-
-    CALLS = {
-        "sessions": lambda: hard.sessions("ada"),
-        "revoke": lambda: hard.revoke("handle", "ada"),
-        "revoke_others": lambda: hard.revoke_others(),
-        "revoke_user": lambda: hard.revoke_user("ada"),
-        "revoke_all": lambda: hard.revoke_all(),
-    }
 
     @pytest.mark.parametrize("call", CALLS)
     @pytest.mark.parametrize("config", [{"SESSION_REGISTRY": False}, {"SESSION_STORE": None}])
@@ -553,7 +489,7 @@ class TestOff:
         app = make_app(memory, **config)
 
         with app.app_context(), pytest.raises(ConfigError, match="SESSION_REGISTRY"):
-            self.CALLS[call]()
+            CALLS[call]()
 
     def test_application_without_sessions(self):
         """So it is in an application without a key, and in one that has other sessions."""
