@@ -13,6 +13,7 @@ from .errors import (
     StoreError,
 )
 from .extension import HardSession, current_session
+from .registry import UserSession
 from .step_up import fresh_required
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ __all__ = [
     "SessionLimitError",
     "SessionTooLargeError",
     "StoreError",
+    "UserSession",
     "current_session",
     "fresh_required",
 ]

@@ -71,13 +71,32 @@ REQUIREMENTS = {
         REGISTRY,
     ],
     # End all sessions of a user; end all.
-    "R11": [REGISTRY],
+    "R11": [
+        "test_registry.py::TestRevoke::test_user",
+        "test_registry.py::TestRevoke::test_all",
+        "test_registry.py::TestRevoke::test_all_in_every_process",
+        REGISTRY,
+    ],
     # End the others after a password change.
-    "R12": [REGISTRY],
+    "R12": [
+        "test_registry.py::TestRevoke::test_others",
+        "attacks/test_revoke_others_with_a_shared_cookie.py::test_thief_with_the_same_cookie",
+        REGISTRY,
+    ],
     # List one's own sessions, end one.
-    "R13": [REGISTRY],
+    "R13": [
+        "test_registry.py::TestList::test_own_sessions",
+        "test_registry.py::TestRevoke::test_one",
+        "attacks/test_handle_of_another_user.py::test_handle_ends_nothing_of_anybody_else",
+        REGISTRY,
+    ],
     # A cap on sessions per user.
-    "R14": [REGISTRY],
+    "R14": [
+        "test_registry.py::TestCap::test_oldest_goes",
+        "test_registry.py::TestCap::test_refused",
+        "attacks/test_cap_under_parallel_logins.py::test_twenty_logins_at_once",
+        REGISTRY,
+    ],
     # Step-up from a sealed time that no payload can fake.
     "R15": [
         "attacks/test_metadata_out_of_reach_of_payload.py::test_authentication_time_comes_from_a_login_alone",
@@ -338,8 +357,14 @@ ATTACKS = {
         "attacks/test_plain_http.py::test_cookie_is_secure_whatever_the_server_sees",
         "attacks/test_browser.py::TestPlainHttp::test_session_never_goes_over_the_wire",
     ],
-    "revoke_others_and_all": [REGISTRY],
-    "cap_under_parallel_logins": [REGISTRY],
+    "revoke_others_and_all": [
+        "attacks/test_revoke_others_and_all.py::test_thief_is_out",
+        "attacks/test_revoke_others_and_all.py::test_others_are_left_alone",
+        REGISTRY,
+    ],
+    "cap_under_parallel_logins": [
+        "attacks/test_cap_under_parallel_logins.py::test_twenty_logins_at_once",
+    ],
     "freshness_cannot_be_faked": [
         "attacks/test_metadata_out_of_reach_of_payload.py::test_authentication_time_comes_from_a_login_alone",
         "attacks/test_freshness_cannot_be_faked.py::test_nothing_but_the_key_itself_makes_fresh",
@@ -359,19 +384,32 @@ ATTACKS = {
         "attacks/test_prefix_collision.py::test_cookie_of_one_is_nobodys_at_the_other",
         "attacks/test_prefix_collision.py::test_nothing_done_at_one_reaches_the_other",
     ],
-    "poisoned_registry_row": [REGISTRY],
+    "poisoned_registry_row": [
+        "attacks/test_poisoned_registry_row.py::test_what_is_no_list",
+        "attacks/test_poisoned_registry_row.py::test_list_of_another_user",
+        "attacks/test_poisoned_registry_row.py::test_who_is_logged_in_stays_so",
+    ],
     "tombstone_cannot_be_overwritten": [
         "attacks/test_tombstone_cannot_be_overwritten.py::test_it_stays_as_it_was_written",
         "attacks/test_tombstone_cannot_be_overwritten.py::test_request_that_began_before_the_end",
     ],
     "revoked_cookie_after_rotation": [REGISTRY],
-    "registry_after_rotation_and_key_removal": [REGISTRY],
-    "registry_under_unknown_key_is_not_overwritten": [REGISTRY],
-    "registry_not_shared_by_two_apps": [REGISTRY],
+    "registry_after_rotation_and_key_removal": [
+        "attacks/test_registry_after_rotation_and_key_removal.py::test_sessions_from_before_are_ended_with_the_others",
+        "attacks/test_registry_after_rotation_and_key_removal.py::test_cap_counts_over_a_rotation",
+        "attacks/test_registry_after_rotation_and_key_removal.py::test_all_were_ended_before_the_rotation",
+    ],
+    "registry_under_unknown_key_is_not_overwritten": [
+        "attacks/test_registry_under_unknown_key_is_not_overwritten.py::test_list_under_a_key_that_this_instance_does_not_have",
+        "attacks/test_registry_under_unknown_key_is_not_overwritten.py::test_list_whose_seal_has_another_key",
+    ],
+    "registry_not_shared_by_two_apps": [
+        "attacks/test_registry_not_shared_by_two_apps.py::test_other_application",
+    ],
     "user_id_int_and_text_meet": [
         "attacks/test_user_id_int_and_text_meet.py::test_number_and_text_are_one_user",
         "attacks/test_user_id_int_and_text_meet.py::test_name_that_only_looks_like_the_number_is_somebody_else",
-        REGISTRY,
+        "test_registry.py::TestList::test_user_by_number",
     ],
     "tag_injection_from_client_json": [
         "attacks/test_tag_injection_from_client_json.py::test_imitated_tag_stays_a_map",
@@ -387,8 +425,13 @@ ATTACKS = {
         "attacks/test_remember_cookie_is_never_fresh.py::test_remembered_user_is_in_but_not_fresh",
         "test_flask_login.py::TestFreshRequired::test_remembered_user_is_asked_again",
     ],
-    "revoke_others_with_a_shared_cookie": [REGISTRY],
-    "handle_of_another_user": [REGISTRY],
+    "revoke_others_with_a_shared_cookie": [
+        "attacks/test_revoke_others_with_a_shared_cookie.py::test_thief_with_the_same_cookie",
+    ],
+    "handle_of_another_user": [
+        "attacks/test_handle_of_another_user.py::test_handle_ends_nothing_of_anybody_else",
+        "attacks/test_handle_of_another_user.py::test_handle_opens_nothing",
+    ],
     "carrier_confusion": [
         "attacks/test_carrier_confusion.py::test_token_of_the_header_is_no_cookie",
         "attacks/test_carrier_confusion.py::test_cookie_is_no_token_of_the_header",
@@ -481,7 +524,10 @@ RACES = {
         "races/test_races.py::TestIdentity::test_logout_during_login",
         "races/test_flask_login.py::test_logout_during_login",
     ],
-    "revoke_during_request": [REGISTRY],
+    "revoke_during_request": [
+        "races/test_registry_races.py::test_revoke_during_request",
+        REGISTRY,
+    ],
     "purge_during_write": [
         "races/test_races.py::TestWrites::test_purge_during_write",
         "races/test_races.py::TestWrites::test_purge_of_the_row_that_is_written",
@@ -509,12 +555,20 @@ RACES = {
         "races/test_races.py::TestWrites::test_write_during_regenerate_is_kept",
         "races/test_races.py::TestWrites::test_write_between_the_two_writes_of_a_login_is_kept",
     ],
-    "revoke_user_during_login": [REGISTRY],
-    "revoke_during_renewal": [REGISTRY, RENEWAL],
+    "revoke_user_during_login": [
+        "races/test_registry_races.py::test_revoke_user_during_login",
+        "races/test_registry_races.py::test_revoke_user_during_login_over_a_session",
+        REGISTRY,
+    ],
+    "revoke_during_renewal": [
+        "races/test_registry_races.py::test_revoke_during_a_new_id",
+        "races/test_registry_races.py::test_many_new_ids_while_revoked",
+        RENEWAL,
+    ],
     "crash_between_each_two_steps": [
         "races/test_crashes.py::TestCrashBetweenEachTwoSteps::test_keeps_or_ends_the_session_as_a_whole",
         "races/test_crashes.py::TestCrashBetweenEachTwoSteps::test_can_be_tried_again",
-        REGISTRY,
+        "races/test_registry_races.py::test_crash_between_each_two_steps",
         RENEWAL,
     ],
     "tombstone_expired_during_request": [
@@ -527,7 +581,9 @@ RACES = {
         "races/test_stale_reads.py::test_stale_replica_read",
         "races/test_stale_reads.py::test_stale_read_overwrites_no_write",
     ],
-    "eviction_against_login": [REGISTRY],
+    "eviction_against_login": [
+        "races/test_registry_races.py::test_eviction_against_login",
+    ],
 }
 
 ROWS = REQUIREMENTS | ATTACKS | RACES

@@ -89,6 +89,10 @@ def test_defaults():
         key_prefix="session:",
         refuses_conflicts=False,
         anonymous_in_outage=False,
+        registry=True,
+        most_per_user=None,
+        refuses_overflow=False,
+        records_address=False,
         weak_keys=(),
         unknown=(),
     )

@@ -37,8 +37,8 @@ def log_name(events):
     return lambda: events[-1][1]["session"]
 
 
-OF_A_STORE = {"session_use_after_end", "write_refused", "write_merged", "store_failed"}
-"""Those that only a store can give occasion to: tests/test_server_side.py and tests/races."""
+OF_A_STORE = {"session_revoked", "session_use_after_end", "write_refused", "write_merged", "store_failed"}
+"""Those that only a store can give occasion to: tests/test_registry.py, tests/test_server_side.py and tests/races."""
 
 
 def test_signals_are_a_closed_set():
@@ -48,6 +48,7 @@ def test_signals_are_a_closed_set():
         "session_regenerated",
         "session_expired",
         "session_destroyed",
+        "session_revoked",
         "session_use_after_end",
         "session_rejected",
         "session_too_large",

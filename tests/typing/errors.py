@@ -14,6 +14,7 @@ from hardsession import (
     NotSavedError,
     ReauthenticationRequired,
     SerializationError,
+    SessionLimitError,
     SessionTooLargeError,
     StoreError,
     signals,
@@ -25,6 +26,7 @@ def data(
     config: ConfigError,
     serialization: SerializationError,
     size: SessionTooLargeError,
+    limit: SessionLimitError,
     unsaved: NotSavedError,
     refused: TokenRefused,
 ) -> None:
@@ -37,6 +39,7 @@ def data(
     assert_type(size.size, int)
     assert_type(size.limit, int)
     assert_type(size.largest, dict[str, int])
+    assert_type(limit.limit, int)
     assert_type(unsaved.ended, bool)
     assert_type(refused.reason, Refusal)
 
@@ -47,6 +50,7 @@ def one_base_for_all(
     | StoreError
     | ConflictError
     | NotSavedError
+    | SessionLimitError
     | SessionTooLargeError
     | TokenRefused,
 ) -> None:
@@ -74,6 +78,7 @@ def events() -> None:
     assert_type(signals.session_regenerated, NamedSignal)
     assert_type(signals.session_expired, NamedSignal)
     assert_type(signals.session_destroyed, NamedSignal)
+    assert_type(signals.session_revoked, NamedSignal)
     assert_type(signals.session_use_after_end, NamedSignal)
     assert_type(signals.session_rejected, NamedSignal)
     assert_type(signals.session_too_large, NamedSignal)

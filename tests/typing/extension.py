@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import assert_type
 
 from flask import Flask
 
-from hardsession import HardSession
+from hardsession import HardSession, UserSession
 from hardsession.sessions import Session
 
 
@@ -36,11 +37,34 @@ def nothing_comes_back(hard: HardSession) -> None:
     assert_type(hard.ready(), None)
 
 
-def what_is_refused(hard: HardSession) -> None:
+def users_sessions(hard: HardSession) -> None:
+    assert_type(hard.sessions(), list[UserSession])
+    assert_type(hard.sessions(7), list[UserSession])
+    assert_type(hard.revoke("handle"), bool)
+    assert_type(hard.revoke("handle", "ida"), bool)
+    assert_type(hard.revoke_others(), int)
+    assert_type(hard.revoke_user(7), int)
+    assert_type(hard.revoke_all(), None)
+
+
+def one_of_them(entry: UserSession) -> None:
+    assert_type(entry.handle, str)
+    assert_type(entry.created_at, datetime)
+    assert_type(entry.last_renewed_at, datetime)
+    assert_type(entry.expires_at, datetime)
+    assert_type(entry.label, str)
+    assert_type(entry.address, str)
+    assert_type(entry.current, bool)
+
+
+def what_is_refused(hard: HardSession, entry: UserSession) -> None:
     HardSession("newsroom")  # type: ignore[arg-type]
     hard.login()  # type: ignore[call-arg]
     hard.login(7, "password")  # type: ignore[call-arg]
     hard.login(7, keep=1)  # type: ignore[arg-type]
+    hard.revoke(7)  # type: ignore[arg-type]
+    hard.revoke_user()  # type: ignore[call-arg]
+    entry.label = "mine"  # type: ignore[misc]
 
 
 def session_of_ours(session: Session) -> None:

@@ -17,6 +17,7 @@ def what_is_known() -> None:
     assert_type(current_session.authenticated_at, datetime | None)
     assert_type(current_session.expires_in, timedelta | None)
     assert_type(current_session.handle, str | None)
+    assert_type(current_session.owner, str | None)
     assert_type(current_session.ended, str | None)
     assert_type(current_session.sid, str | None)
     assert_type(current_session.new, bool)
