@@ -15,7 +15,7 @@ from flask_login import (
     logout_user,
 )
 
-from hardsession import HardSession, Key, current_session, fresh_required
+from hardsession import HardSession, Key, SessionLimitError, current_session, fresh_required
 from hardsession.stores.memory import MemoryStore
 
 NAME = "__Host-Http-session"
@@ -162,6 +162,26 @@ def test_order_to_forget_survives_the_end_of_the_session(client, act, log_out):
 
     assert client.get_cookie("remember_token") is None
     assert act(client, lambda: (current_user.is_authenticated, "_remember" in session)).value == (False, False)
+
+
+@pytest.mark.parametrize("remember", [False, True])
+def test_refused_login_leaves_nothing(make_app, act, remember):
+    """Who has as many sessions as he may is not let in by what Flask-Login wrote before, nor remembered."""
+    app = make_app(SESSION_STORE=MemoryStore(), SESSION_MAX_PER_USER=1, SESSION_OVERFLOW="refuse")
+    use_flask_login(app)
+    first, second = app.test_client(), app.test_client()
+    act(first, lambda: login_user(User("ada")))
+
+    def refused():
+        session["theme"] = "dark"
+        with pytest.raises(SessionLimitError):
+            login_user(User("ada"), remember=remember)
+
+    act(second, refused)
+
+    assert act(second, lambda: (current_user.is_authenticated, session["theme"])).value == (False, "dark")
+    assert second.get_cookie("remember_token") is None
+    assert act(first, lambda: current_user.id).value == "ada"
 
 
 class TestFreshRequired:

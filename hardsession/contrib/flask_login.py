@@ -12,11 +12,15 @@ from weakref import ref
 
 from flask import Flask, session
 
+from ..errors import SessionLimitError
+
 if TYPE_CHECKING:
     from ..sessions import Session
 
 METHOD = "flask-login"
 """What stands for the way a user proved who he is: Flask-Login does not tell."""
+
+_KEYS_OF_A_LOGIN = ("_user_id", "_fresh", "_id", "_remember", "_remember_seconds")
 
 
 def is_used(app: Flask | None) -> bool:
@@ -81,5 +85,12 @@ def _logged_out(_sender: Flask, **_: object) -> None:
 
 
 def _login(method: str | None) -> None:
-    if "_user_id" in session:
+    if "_user_id" not in session:
+        return
+    try:
         cast("Session", session).login(session["_user_id"], method=method)
+    except SessionLimitError:
+        # Its keys are written already, and when they are saved they would log in whoever was just refused.
+        for key in _KEYS_OF_A_LOGIN:
+            session.pop(key, None)
+        raise
