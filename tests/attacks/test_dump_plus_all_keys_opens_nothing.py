@@ -13,12 +13,13 @@ from hardsession.crypto.encoding import from_text, to_text
 from hardsession.crypto.ids import SessionSecret
 from hardsession.crypto.seal import Purpose, Sealer
 from hardsession.errors import TokenRefused
-from hardsession.record import Ended, Reference
+from hardsession.record import Ended, Reference, UserList
 from tests.races.stores import TOMBSTONE
 
 from .conftest import NAME, ring_of
 
 PREFIX = "session:r."
+USER = "ada@newsroom.example"
 
 
 @pytest.fixture
@@ -114,3 +115,31 @@ def test_cookie_without_the_keys_is_as_little(dump, secret, forge, app, attacker
     )
 
     assert attacker.shows(token, lambda: dict(session)).value == {}
+
+
+def test_list_of_a_user_names_nobody_without_the_keys(app, store, log_in, intruder):
+    """Without the keys he learns from nothing in the store who has sessions: a list's name takes a key to compute."""
+    log_in(app, USER)
+    [name] = [name for name in store.names if ":u." in name]
+
+    guess = ring_of("of the thief, and long enough to be one").sealing.user_key("app", "session:", USER)
+
+    assert to_text(guess) not in name
+    assert USER not in name
+    assert USER.encode() not in intruder.reads(name)
+
+
+def test_list_of_a_user_opens_no_session(app, store, log_in, intruder, ring):
+    """With the keys he reads who she is and from where, and the names of her rows, which do not open them."""
+    log_in(app, USER)
+    key = ring.sealing.user_key("app", "session:", USER)
+
+    content = Sealer(Purpose.USER, app_id="app").open(intruder.reads(f"session:u.{to_text(key)}"), ring, binding=key)
+
+    user = UserList.unpack(content)
+    [entry] = user.entries
+    assert (user.user_id, len(entry.rows)) == (USER, 1)
+    for guess in (entry.rows[0], entry.lineage * 2, key):
+        row = intruder.reads(PREFIX + to_text(entry.rows[0]))
+        with pytest.raises(TokenRefused):
+            Sealer(Purpose.RECORD, app_id="app").open(row, ring, secret=SessionSecret(guess), binding=entry.rows[0])
