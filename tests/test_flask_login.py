@@ -184,6 +184,22 @@ def test_refused_login_leaves_nothing(make_app, act, remember):
     assert act(first, lambda: current_user.id).value == "ada"
 
 
+def test_remembered_user_over_the_cap_ends_the_oldest(make_app, act, header):
+    """A login that no view asked for cannot be refused: it is no error, and the oldest session ends."""
+    app = make_app(SESSION_STORE=MemoryStore(), SESSION_MAX_PER_USER=1, SESSION_OVERFLOW="refuse")
+    use_flask_login(app)
+    first, second = app.test_client(), app.test_client()
+    act(first, lambda: login_user(User("ada"), remember=True))
+    second.set_cookie("remember_token", first.get_cookie("remember_token").value)
+    first.delete_cookie("remember_token")
+
+    name = act(second, lambda: current_user.id).value
+
+    assert name == "ada"
+    assert (header(second).metadata.owner, header(second).authenticated_at) == ("ada", 0)
+    assert act(first, lambda: current_user.is_authenticated).value is False
+
+
 class TestFreshRequired:
     """`@fresh_required` above Flask-Login."""
 

@@ -7,6 +7,7 @@ is never fresh. Its logout pops its keys, which ends the session as popping any 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 from weakref import ref
 
@@ -53,24 +54,28 @@ class Listener:
 
 
 def _logged_in(_sender: Flask, **_: object) -> None:
-    _login(METHOD if session.get("_fresh") else None)
+    _login_by_a_view(METHOD if session.get("_fresh") else None)
 
 
 def _confirmed(_sender: Flask, **_: object) -> None:
-    _login(METHOD)
+    _login_by_a_view(METHOD)
 
 
 def _remembered(_sender: Flask, **_: object) -> None:
     """A remembered user is logged in, except where the token would leave in a header.
 
     It came in no header, and a script of the page, which cannot read a cookie, would get a token that it can read.
+
+    No view asked for this login, so none can tell him that he has too many sessions. The oldest ends, as at a login by
+    a key alone, which his is when it is saved.
     """
     current = cast("Session", session)
     if current.by_header:
         for key in ("_user_id", "_fresh"):
             current.pop(key, None)
     else:
-        _login(None)
+        with suppress(SessionLimitError):
+            _login(None)
 
 
 def _doubted(_sender: Flask, **_: object) -> None:
@@ -84,13 +89,16 @@ def _logged_out(_sender: Flask, **_: object) -> None:
         current.logged_out = True
 
 
-def _login(method: str | None) -> None:
-    if "_user_id" not in session:
-        return
+def _login_by_a_view(method: str | None) -> None:
     try:
-        cast("Session", session).login(session["_user_id"], method=method)
+        _login(method)
     except SessionLimitError:
         # Its keys are written already, and when they are saved they would log in whoever was just refused.
         for key in _KEYS_OF_A_LOGIN:
             session.pop(key, None)
         raise
+
+
+def _login(method: str | None) -> None:
+    if "_user_id" in session:
+        cast("Session", session).login(session["_user_id"], method=method)
