@@ -22,6 +22,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask, Response, request, session
 from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions
+from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import make_server
 
 from hardsession import HardSession, current_session
@@ -522,3 +525,89 @@ class TestWhatTheBrowserKeeps:
 
         assert seen == [{}]
         assert shop.read() == {"draft": "Ada's"}
+
+
+def arrivals(app: Flask) -> None:
+    """Let an application say in a page's title whose draft it sees, whatever brings the visitor there."""
+
+    @app.route("/callback", methods=["GET", "POST"])
+    def callback() -> str:
+        return f"<title>{session.get('draft', 'nobody')}</title>"
+
+    @app.post("/answer")
+    def answer() -> str:
+        return "<form method=post action=/callback></form><script>document.forms[0].submit()</script>"
+
+
+def go(browser: Any, url: str, method: str) -> str:
+    """Go to a page by a form in the one that is open, and give the title where that ends."""
+    browser.execute_script(
+        "const form = document.body.appendChild(document.createElement('form'));"
+        "form.action = arguments[0]; form.method = arguments[1]; form.submit()",
+        url,
+        method,
+    )
+    WebDriverWait(browser, 20).until(lambda browser: browser.title in ("Ada's", "nobody"))
+    return str(browser.title)
+
+
+class TestAnswerOfAnotherSite:
+    """Another site sends the browser back with an answer, as an identity provider does, or forges one."""
+
+    @pytest.mark.parametrize(
+        ("path", "method", "sees"),
+        [("callback", "get", "Ada's"), ("callback", "post", "nobody"), ("answer", "post", "Ada's")],
+        ids=["by a link", "by a form", "by a form, and a page of ours that posts it again"],
+    )
+    def test_session_comes_with_a_link_and_with_our_own_form(self, open_shop, evil, browser, path, method, sees):
+        """An answer by GET has the session, one by POST has it only once a page of ours has posted it again."""
+        shop = open_shop()
+        arrivals(shop.app)
+        shop.log_in()
+        evil.by_header(host="evil.test")
+
+        assert go(browser, f"https://www.app.test:{shop.port}/{path}", method) == sees
+
+    def test_partitioned_session_comes_with_any_form(self, open_shop, evil, browser):
+        """With SameSite=None a form of another site comes with the session, partitioned or not: it can be forged."""
+        shop = open_shop(SESSION_COOKIE_SAMESITE="None", SESSION_COOKIE_PARTITIONED=True)
+        arrivals(shop.app)
+        shop.log_in()
+        evil.by_header(host="evil.test")
+
+        assert go(browser, f"https://www.app.test:{shop.port}/callback", "post") == "Ada's"
+
+
+class TestInsideAnotherSite:
+    """The application in a frame of another site."""
+
+    @pytest.mark.parametrize(
+        ("config", "counts"),
+        [({}, [1, 1]), ({"SESSION_COOKIE_SAMESITE": "None", "SESSION_COOKIE_PARTITIONED": True}, [1, 2])],
+        ids=["by default", "partitioned"],
+    )
+    def test_session_of_the_frame(self, open_shop, evil, browser, config, counts):
+        """By default a frame has no session; a partitioned one is kept, and is another than the one at the top."""
+        shop = open_shop(**config)
+
+        @shop.app.route("/count")
+        def count() -> str:
+            session["count"] = session.get("count", 0) + 1
+            return f"<p>{session['count']}</p>"
+
+        seen = []
+        for _ in range(2):
+            evil.by_header(host="evil.test")
+            browser.execute_script(
+                "document.body.appendChild(document.createElement('iframe')).src = arguments[0]",
+                f"https://www.app.test:{shop.port}/count",
+            )
+            WebDriverWait(browser, 20).until(expected_conditions.frame_to_be_available_and_switch_to_it(0))
+            shown = WebDriverWait(browser, 20).until(lambda frame: frame.find_elements(By.TAG_NAME, "p"))
+            seen.append(int(shown[0].text))
+            browser.switch_to.default_content()
+        browser.get(f"https://www.app.test:{shop.port}/count")
+        at_the_top = browser.find_element(By.TAG_NAME, "p").text
+
+        assert seen == counts
+        assert at_the_top == "1"
