@@ -568,14 +568,15 @@ class TestAnswerOfAnotherSite:
 
         assert go(browser, f"https://www.app.test:{shop.port}/{path}", method) == sees
 
-    def test_partitioned_session_comes_with_any_form(self, open_shop, evil, browser):
+    @pytest.mark.parametrize("method", ["get", "post"])
+    def test_partitioned_session_comes_with_any_form(self, open_shop, evil, browser, method):
         """With SameSite=None a form of another site comes with the session, partitioned or not: it can be forged."""
         shop = open_shop(SESSION_COOKIE_SAMESITE="None", SESSION_COOKIE_PARTITIONED=True)
         arrivals(shop.app)
         shop.log_in()
         evil.by_header(host="evil.test")
 
-        assert go(browser, f"https://www.app.test:{shop.port}/callback", "post") == "Ada's"
+        assert go(browser, f"https://www.app.test:{shop.port}/callback", method) == "Ada's"
 
 
 class TestInsideAnotherSite:
