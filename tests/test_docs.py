@@ -8,6 +8,7 @@ import re
 import time
 import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from doctest import ELLIPSIS
 from functools import partial
@@ -22,7 +23,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 import hardsession
 import hardsession.testing
-from hardsession import HardSession, Key, audit, checks, cli, errors, policy, serializers, signals, stores
+from hardsession import HardSession, Key, UserSession, audit, checks, cli, errors, policy, serializers, signals, stores
 from hardsession.crypto.seal import Purpose
 from hardsession.modes.server_side import LATE
 from hardsession.record import EndReason, PayloadFormat, RevocationKind
@@ -385,6 +386,7 @@ def test_public_names_are_all_there() -> None:
     assert table(page, "name").keys() == set(hardsession.__all__)
     assert {signature.partition("(")[0] for signature in table(page, "method of the extension")} == methods
     assert all(hasattr(Session, attribute) for attribute in table(page, "attribute of the session"))
+    assert table(page, "attribute of a listed session").keys() == {field.name for field in fields(UserSession)}
 
 
 def test_versions_are_those_that_are_tested() -> None:
