@@ -68,8 +68,10 @@ def test_public_names():
         "Passphrase",
         "ReauthenticationRequired",
         "SerializationError",
+        "SessionLimitError",
         "SessionTooLargeError",
         "StoreError",
+        "UserSession",
         "current_session",
         "fresh_required",
     ]
