@@ -64,9 +64,6 @@ class TestRememberCookie:
         manager.user_loader(lambda _: User())
         app.add_url_rule("/login", "login", lambda: str(flask_login.login_user(User(), remember=True)))
         app.add_url_rule("/who", "who", lambda: str(flask_login.current_user.get_id()))
-        from hardsession.contrib import flask_login as ours
-
-        ours.connect(app)
         app.config["SECRET_KEY"] = "the remember cookie is signed with this"
         return app
 
