@@ -87,6 +87,7 @@ class Server(ABC):
     def freeze(self) -> None:
         """Halt it: connections stay, and nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)  # on a busy machine it may answer until then
 
     def thaw(self) -> None:
         """Let it go on."""
