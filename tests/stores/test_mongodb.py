@@ -739,6 +739,20 @@ def test_client_of_our_own_ends_with_its_store(shared_server: MongoDB) -> None:
         given.admin.command("ping")
 
 
+def test_store_that_is_forgotten_in_the_midst_of_a_call(shared_server: MongoDB) -> None:
+    """Its client is closed whatever time limit the call has in which garbage is collected."""
+    store = MongoDBStore(shared_server.url, timeout=20)
+    store.get("k")
+    client = client_of(store)
+
+    with pymongo.timeout(1e-9):
+        del store
+        gc.collect()
+
+    with pytest.raises(InvalidOperation):
+        client.admin.command("ping")
+
+
 def test_child_has_a_client_of_its_own(store: MongoDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a child does first needs nothing that its parent has, without a warning, and the parent goes on."""
     assert store in stores._inheriting
