@@ -79,7 +79,7 @@ docs: .venv/docs
 	@echo 'The documentation is in docs/_build/index.html.'
 
 # The tests run in the unpacked source distribution, its hardsession/ removed: they see the installed wheel, and what
-# the source distribution lacks is missed.
+# the source distribution lacks is missed. Of the servers one is enough for that.
 wheel: .venv/test
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation
@@ -91,7 +91,7 @@ wheel: .venv/test
 	tar -xzf "$$dist"/*.tar.gz -C "$$away"; \
 	cd "$$away"/hardsession-*; rm -r hardsession; \
 	"$$python" -c 'import hardsession; print("testing", hardsession.__file__); assert "site-packages" in hardsession.__file__'; \
-	HARDSESSION_STORES='memory redis' "$$python" -m pytest $(ARGS)
+	HARDSESSION_STORES='memory redis' HARDSESSION_SERVERS=redis "$$python" -m pytest $(ARGS)
 
 UV = uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -12,6 +12,7 @@ from flask_login import LoginManager
 
 from hardsession import Key
 from hardsession.cli import commands
+from hardsession.stores.memory import MemoryStore
 
 ALWAYS = {"HS011": "warning"}
 """What is true of every application whose sessions live in a cookie."""
@@ -96,6 +97,26 @@ def test_finding(found, id, severity, config):
 def test_no_finding(found, config):
     """What is as good as the defaults is not complained of."""
     assert found(**config) == ALWAYS
+
+
+class LastWins(MemoryStore):
+    """A store that admits that it cannot compare and write in one step."""
+
+    atomic = False
+
+
+@pytest.mark.parametrize("where", [{"SESSION_TYPE": "cachelib"}, {"SESSION_STORE": LastWins()}])
+@pytest.mark.parametrize(
+    ("profile", "severity"), [("standard", "warning"), ("aal1", "warning"), ("aal2", "error"), ("pci", "error")]
+)
+def test_store_that_is_not_atomic(found, where, profile, severity):
+    """On a store that cannot compare and write in one step no logout is final, which some profiles do not allow."""
+    assert found(SESSION_PROFILE=profile, **where) == {"HS014": severity}
+
+
+def test_atomic_store_is_no_finding(found):
+    """On any other store there is nothing to say, nor of copied cookies."""
+    assert found(SESSION_TYPE="memory") == found(SESSION_STORE=MemoryStore()) == {}
 
 
 def test_file_of_keys_is_no_finding(found, tmp_path):

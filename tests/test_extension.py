@@ -17,6 +17,7 @@ import hardsession
 from hardsession import ConfigError, HardSession, Key, Passphrase, current_session
 from hardsession.cli import commands
 from hardsession.sessions import Session
+from hardsession.settings import MEANINGLESS
 
 NAME = "__Host-Http-session"
 
@@ -303,6 +304,16 @@ class TestReady:
         """An application that was not initialised, or whose interface was replaced, is told so."""
         with pytest.raises(TypeError, match=r"Call init_app\(app\) first"):
             HardSession().ready(make())
+
+    @pytest.mark.parametrize("setting", MEANINGLESS)
+    def test_setting_of_flask_session_that_does_nothing(self, make_app, caplog, setting):
+        """A setting of flask-session that means nothing here is accepted, and said once in the log."""
+        app = make_app(**{setting: 1})
+
+        for _ in range(3):
+            app.test_client().get("/")
+
+        assert [record.getMessage().partition(" ")[0] for record in caplog.records] == [setting]
 
     def test_twice(self, caplog):
         """A second call changes and says nothing."""

@@ -183,7 +183,10 @@ class TestSettings:
             ({"SESSION_STORE": object()}, "SESSION_STORE: is neither a URL nor a store"),
             ({"SESSION_TYPE": "gopher"}, "SESSION_TYPE: is no store that this version has"),
             ({"SESSION_KEY_PREFIX": "two words"}, "SESSION_KEY_PREFIX: is no text of at most 64"),
-            ({"SESSION_TYPE": "sqlalchemy"}, "SESSION_SQLALCHEMY is neither an Engine nor a URL"),
+            (
+                {"SESSION_TYPE": "sqlalchemy"},
+                "SESSION_SQLALCHEMY is neither a Flask-SQLAlchemy object nor an Engine nor a URL",
+            ),
             ({"SESSION_STORE": "sqlite://"}, "SESSION_STORE: .*in memory"),
         ],
     )

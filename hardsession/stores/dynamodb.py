@@ -237,11 +237,11 @@ def _python(item: dict[str, Any]) -> dict[str, Any]:
 
 def _stored(item: dict[str, Any]) -> Stored | None:
     """What an item holds; None where it is expired or none of ours."""
-    match item:
-        case {"content": Binary(value=value), "version": Binary(value=version), "expiration": Decimal() as expires}:
-            if len(version) == VERSION_LENGTH and expires > int(time.time()):
-                return Stored(bytes(value), Version(bytes(version)))
-    return None
+    content, version, expires = (item.get(name) for name in ("content", "version", _EXPIRY))
+    if not (isinstance(content, Binary) and isinstance(version, Binary) and isinstance(expires, Decimal)):
+        return None
+    lives = len(version.value) == VERSION_LENGTH and expires > int(time.time())
+    return Stored(bytes(content.value), Version(bytes(version.value))) if lives else None
 
 
 def _code(error: ClientError) -> Any:

@@ -6,6 +6,7 @@ import contextlib
 import time
 import weakref
 from collections.abc import Iterator
+from contextvars import Context
 from math import ceil
 from typing import Any
 
@@ -201,8 +202,9 @@ def _new_client(url: str, patience: int) -> MongoClient[Any]:
 
 
 def _close(opened: dict[str, Collection[_Document]]) -> None:
+    """Close the client, wherever that may be: garbage is collected in the midst of other calls, with their limits."""
     for collection in opened.values():
-        collection.database.client.close()
+        Context().run(collection.database.client.close)
 
 
 def _document(value: bytes, ttl: int) -> _Document:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from bson import DatetimeMS
 from flask import session
 from pymemcache.client.base import Client
 
@@ -19,6 +20,7 @@ from hardsession.stores.cachelib import CachelibStore
 from hardsession.stores.dynamodb import DynamoDBStore
 from hardsession.stores.filesystem import FilesystemStore
 from hardsession.stores.memcached import MemcachedStore
+from hardsession.stores.mongodb import MongoDBStore
 from hardsession.stores.redis import RedisStore
 from hardsession.stores.sqlalchemy import SQLAlchemyStore
 from tests.races.stores import TOMBSTONE
@@ -137,6 +139,14 @@ FOREIGN = {
         "empty": lambda client, key: client.set(key, b""),
         "5 MB": lambda client, key: client.set(key, bytes(5_000_000)),
     },
+    "mongodb": {
+        "session of flask-session": {"id": "session:abc", "val": b"\x80", "expiration": DatetimeMS(2**42)},
+        "text": {"content": "mallory", "version": bytes(16), "expiration": DatetimeMS(2**42)},
+        "list": {"content": [b"mallory"], "version": [bytes(16)], "expiration": [DatetimeMS(2**42)]},
+        "map": {"content": {"_user_id": "mallory"}, "version": bytes(16), "expiration": DatetimeMS(2**42)},
+        "operator": {"content": b"mallory", "version": {"$gt": b""}, "expiration": DatetimeMS(2**42)},
+        "nothing": {},
+    },
     "dynamodb": {
         "session of flask-session": {"val": {"B": b"\x80"}, "expiration": {"N": "9999999999"}},
         "text": {"content": {"S": "mallory"}, "version": {"B": bytes(16)}, "expiration": {"N": "9999999999"}},
@@ -220,6 +230,10 @@ def put(store: Any, name: str, what: Any) -> Seen:
                     return client.gets(name)
 
             return Seen(look)
+        case MongoDBStore():
+            documents = store._sessions()
+            documents.replace_one({"_id": name}, what)
+            return Seen(lambda: documents.find_one({"_id": name}))
         case DynamoDBStore():
             client, key = store._client, {"id": {"S": name}}
             client.put_item(TableName="Sessions", Item=key | what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from hardsession.errors import StoreError
 from hardsession.stores import Outcome, Store, Stored, Version
+from hardsession.stores.cachelib import CachelibStore
 from hardsession.stores.filesystem import FilesystemStore
 from hardsession.stores.memory import MemoryStore
 from hardsession.stores.sqlalchemy import SQLAlchemyStore
@@ -46,6 +48,9 @@ def make_store(name: str, folder: Path, server: Callable[[type[Server]], Server]
             return FilesystemStore(folder / "sessions", timeout=PATIENCE)
         case "sqlite":
             return SQLAlchemyStore(f"sqlite:///{folder}/sessions.db", timeout=PATIENCE)
+        case "cachelib":  # which is not among NAMES, since it is not atomic
+            with contextlib.chdir(folder):
+                return CachelibStore()
     return server(SERVED[name]).empty_store()
 
 

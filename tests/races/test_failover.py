@@ -161,7 +161,7 @@ def test_write_that_no_replica_had(servers: Any) -> None:
     """It is lost with its master although it was acknowledged; with `SESSION_REDIS_WAIT` it is not acknowledged."""
     client = servers.client()
     hasty = RedisStore(client)
-    patient = RedisStore(client, wait=2 if servers.sentinels else 1, timeout=0.4)
+    patient = RedisStore(client, wait=2 if servers.sentinels else 1, timeout=1.6)
     assert patient.add("k", b"logged in", 60)
     before = hasty.get("k")
     assert before is not None

@@ -37,16 +37,16 @@ class MongoDB(Server):
         return [self.program, *where, "--wiredTigerCacheSizeGB", "0.25", *flags]
 
     def answers(self) -> bool:
-        with self.client() as client:
+        with self.client(timeoutMS=1000, connectTimeoutMS=1000) as client:
             return bool(client.admin.command("serverStatus")["pid"] == self.pid)
 
     def client(self, **options: Any) -> MongoClient[Any]:
-        """A client that waits for a second. Close it, or use it in a `with`."""
-        return MongoClient(self.url, **{"timeoutMS": 1000, "connectTimeoutMS": 1000} | options)
+        """A client that waits for as long as a busy machine may take. Close it, or use it in a `with`."""
+        return MongoClient(self.url, **{"timeoutMS": PATIENCE * 1000} | options)
 
     def empty(self) -> None:
         """Remove what the tests have made."""
-        with self.client(timeoutMS=PATIENCE * 1000) as client:
+        with self.client() as client:
             for name in client.list_database_names():
                 if name not in {"admin", "config", "local"}:
                     client.drop_database(name)
@@ -122,7 +122,7 @@ class MongoDBReplicaSet(MongoDB):
 
     def settle(self) -> None:
         """Wait until one is the primary, and all others follow it."""
-        with self.client(timeoutMS=PATIENCE * 1000) as client:
+        with self.client() as client:
             client["settled"].collection.with_options(write_concern=WriteConcern(self.members)).delete_one({})
 
     def stop(self) -> None:

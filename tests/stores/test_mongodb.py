@@ -20,7 +20,7 @@ from bson import Binary, CodecOptions, DatetimeMS, Int64, ObjectId, encode
 from bson.codec_options import TypeEncoder, TypeRegistry
 from bson.raw_bson import RawBSONDocument
 from dns import resolver
-from pymongo import MongoClient
+from pymongo import MongoClient, _csot
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, InvalidOperation, OperationFailure, PyMongoError
 from pymongo.monitoring import CommandListener
@@ -146,7 +146,7 @@ def test_client_of_the_application(
     shared_server: MongoDB, client: MongoClient[Any], given: str, clause: Callable[..., None]
 ) -> None:
     """A client of the application does as well, whatever it asks for and takes."""
-    with shared_server.client(**{"timeoutMS": 20000} | GIVEN[given]) as own:
+    with shared_server.client(**GIVEN[given]) as own:
         clause(StoreContract(), build("mongodb", Options(None, 20, {"SESSION_MONGODB": own})))
 
 
@@ -492,6 +492,9 @@ def test_index_that_refuses(store: MongoDBStore, documents: Collection[Any]) -> 
 
     assert "id_1" in str(caught.value.__cause__)
     assert not store.add("k", b"value", 60)
+    documents.drop_index("id_1")
+    documents.create_index("id", unique=True, sparse=True)
+    assert store.add("another", b"value", 60)
 
 
 def test_eight_processes_begin_at_once(shared_server: MongoDB, documents: Collection[Any]) -> None:
@@ -734,6 +737,23 @@ def test_client_of_our_own_ends_with_its_store(shared_server: MongoDB) -> None:
         with pytest.raises(InvalidOperation):
             client.admin.command("ping")
         given.admin.command("ping")
+
+
+def test_store_that_is_forgotten_in_the_midst_of_a_call(shared_server: MongoDB) -> None:
+    """Its client is closed even where garbage is collected in a call that is just being given its time limit."""
+    store = MongoDBStore(shared_server.url, timeout=20)
+    store.get("k")
+    client = client_of(store)
+
+    half_way = _csot.TIMEOUT.set(1.0)  # and the deadline is yet to be set
+    try:
+        del store
+        gc.collect()
+    finally:
+        _csot.TIMEOUT.reset(half_way)
+
+    with pytest.raises(InvalidOperation):
+        client.admin.command("ping")
 
 
 def test_child_has_a_client_of_its_own(store: MongoDBStore, monkeypatch: pytest.MonkeyPatch) -> None:

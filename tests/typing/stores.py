@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from typing import assert_type
 
 from hardsession.stores import Outcome, Purgeable, Scannable, Store, Stored, Version, new_version
+from hardsession.stores.cachelib import CachelibStore
+from hardsession.stores.dynamodb import DynamoDBStore
 from hardsession.stores.filesystem import FilesystemStore
+from hardsession.stores.memcached import MemcachedStore
 from hardsession.stores.memory import MemoryStore
+from hardsession.stores.mongodb import MongoDBStore
 from hardsession.stores.redis import RedisStore
 from hardsession.stores.sqlalchemy import SQLAlchemyStore
 from hardsession.testing import OutageContract, StoreContract
@@ -31,6 +35,11 @@ def every_store_is_one(client: object) -> None:
     stores: list[Store] = [
         MemoryStore(),
         FilesystemStore("sessions", mode=0o600, timeout=2.0),
+        CachelibStore(),
+        DynamoDBStore(client, table="Sessions", create=True, timeout=2.0),
+        MemcachedStore([("localhost", 11211)], timeout=2.0),
+        MemcachedStore.from_url("memcached://localhost", timeout=2.0),
+        MongoDBStore("mongodb://localhost", database="shop", collection="doors", create=True, timeout=2.0),
         RedisStore(client, wait=1, timeout=2.0),
         RedisStore.from_url("redis://localhost:6379", wait=1, timeout=2.0),
         SQLAlchemyStore("sqlite:///sessions.db", table="sessions", schema=None, create=True, timeout=2.0),
