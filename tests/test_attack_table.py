@@ -18,9 +18,6 @@ FOLDER = Path(__file__).parent
 REGISTRY = "registry and revocation"
 RENEWAL = "periodic renewal"
 MIGRATION = "migration"
-REGISTRY = "registry and revocation"
-RENEWAL = "periodic renewal"
-MIGRATION = "migration"
 PARTS = {REGISTRY, RENEWAL, MIGRATION}
 
 REQUIREMENTS = {

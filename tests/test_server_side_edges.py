@@ -9,12 +9,11 @@ from click.testing import CliRunner
 from flask import session
 from flask.cli import ScriptInfo
 
-from hardsession import ConfigError, ConflictError, HardSession, Key, StoreError, current_session
+from hardsession import ConfigError, ConflictError, HardSession, Key, StoreError, current_session, patience
 from hardsession.cli import commands
 from hardsession.crypto.encoding import from_text, to_text
 from hardsession.crypto.keys import KeyRing, RingKey
 from hardsession.crypto.seal import Purpose, Sealer
-from hardsession.modes import server_side
 from hardsession.record import Reference
 from hardsession.stores import Outcome
 from hardsession.stores.filesystem import FilesystemStore
@@ -109,9 +108,9 @@ def test_patience_ends(client, store, act, token, monkeypatch, seconds, tries):
     act(client, lambda: session.update(a=1))
     started, replaced = time.monotonic(), []
     monkeypatch.setattr(store, "replace", lambda *_: replaced.append(1) or Outcome.CONFLICT)
-    monkeypatch.setattr(server_side, "_PAUSE", 0.0)
+    monkeypatch.setattr(patience, "_PAUSE", 0.0)
     monkeypatch.setattr(
-        "hardsession.modes.server_side.time.monotonic", lambda: started + (seconds if replaced else 0.0)
+        "hardsession.patience.time.monotonic", lambda: started + (seconds if replaced else 0.0)
     )
 
     with pytest.raises(ConflictError, match="Try again"):
@@ -158,7 +157,7 @@ class TestSettings:
         """The store that an application's settings come to."""
         app = make_app(**config)
         HardSession().ready(app)
-        return app.session_interface._parts.mode._store
+        return app.session_interface._parts.mode._rows._store
 
     @pytest.mark.parametrize(
         ("config", "kind"),

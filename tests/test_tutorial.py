@@ -268,7 +268,7 @@ def visit(app: Flask) -> FlaskClient:
 
 def store_of(app: Flask) -> Any:
     """The store that its settings came to."""
-    return app.session_interface._parts.mode._store  # type: ignore[attr-defined]
+    return app.session_interface._parts.mode._rows._store  # type: ignore[attr-defined]
 
 
 def place(server: Server) -> dict[str, object]:
