@@ -109,7 +109,7 @@ class Session(SessionMixin):
         self._accessed = False
         self._permanent = rules.permanent
         self._named_at_login: dict[str, Any] = {}
-        self._named_when_loaded: dict[str, Any] = {}
+        self._data_when_loaded: dict[str, Any] = {}
         self._cleared = False
         self._failure: BaseException | None = None
         self.logs_in: bool = False
@@ -319,7 +319,7 @@ class Session(SessionMixin):
     def fill(self, loaded: Loaded) -> None:
         """Take what was loaded. The mark that it was comes last: another thread may look without the lock."""
         self._data = loaded.data
-        self._named_when_loaded = {key: loaded.data[key] for key in self.rules.identity_keys if key in loaded.data}
+        self._data_when_loaded = {**loaded.data}
         self.header = loaded.record.header if loaded.record else None
         self.outage = loaded.outage
         self.loaded = loaded
@@ -344,7 +344,7 @@ class Session(SessionMixin):
         before; saving draws the same conclusion.
         """
         header = self._header
-        change = self._change(self._named_at_login if self.logs_in else self._named_when_loaded)
+        change = self._change(self._named_at_login if self.logs_in else self._data_when_loaded)
         if change is identity.Change.LOGOUT:
             return Staleness.ANONYMOUS
         if change is identity.Change.IDENTITY and not self.logs_in:

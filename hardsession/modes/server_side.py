@@ -74,7 +74,7 @@ class ServerSideMode:
         if stored is None:
             return Opened(ended=_name_of(EndReason.EXPIRED))
         row = Row(reference.secret, row_id, stored.version, reference.expires_at, stale=blob[4:8] != ring.sealing.id)
-        if ended := self._rows.tombstone(stored, row_id, ring):
+        if stored.value[3:4] == _ENDED and (ended := self._rows.tombstone(stored, row_id, ring)):
             return Opened(row=row, ended=_name_of(ended.reason), late=_is_recent(ended, now))
         try:
             record = self._record(stored, row, ring)
@@ -262,6 +262,7 @@ class ServerSideMode:
         return to_text(self._references.seal(reference.pack(), ring.sealing))
 
 
+_ENDED = bytes([Purpose.ENDED])
 _CONTINUED = (EndReason.REGENERATED, EndReason.LOGGED_IN)
 """Reasons for which an id goes on under another."""
 
