@@ -49,9 +49,6 @@ class Parts:
     serializers: Mapping[PayloadFormat, Serializer]
     format: PayloadFormat
     passive_endpoints: frozenset[str]
-    renewal_interval: int | None
-    """Seconds for which an id is in use; None where a token is the session itself."""
-
     revokes_clones: bool
     keep_oversize: bool
     refuses_conflicts: bool
@@ -340,7 +337,7 @@ def _change(
             loaded.opened,
             touched,
             touch=True,
-            renews=answers and active and not again and _renewal_is_due(parts, record, now),
+            may_renew=answers and active and not again,
             began=loaded.began,
             device=parts.device(session.request),
             again=again,
@@ -356,7 +353,6 @@ def _change(
     if not (header.confirmed or followed):
         header = policy.confirm(header, now)
     again = _must_look_again(session, loaded, now)
-    renews = answers and active and not (again or session.logs_in or ends) and _renewal_is_due(parts, record, now)
 
     def rebase(theirs: Record) -> Record:
         if policy.over(theirs.header, session.timeouts, now):
@@ -378,7 +374,7 @@ def _change(
         loaded.opened,
         Record(header, dumps(session.data), parts.format),
         new_id=new_id,
-        renews=renews,
+        may_renew=answers and active and not again,
         ends=ends,
         logs_in=session.logs_in,
         began=loaded.began,
@@ -387,11 +383,6 @@ def _change(
         again=again,
         rebase=rebase,
     )
-
-
-def _renewal_is_due(parts: Parts, record: Record | None, now: int) -> bool:
-    interval = parts.renewal_interval
-    return record is not None and interval is not None and policy.renewal_due(record.header, interval, now)
 
 
 def _must_look_again(session: Session, loaded: Loaded, now: int) -> bool:

@@ -167,7 +167,7 @@ class Settings:
     sliding: bool
     permanent: bool
     passive_endpoints: frozenset[str]
-    renewal_interval: int | None
+    renewal_interval: int
     revokes_clones: bool
     identity_keys: tuple[str, ...]
     privilege_keys: tuple[str, ...]
@@ -225,7 +225,7 @@ class Settings:
             sliding=reader.flag("SESSION_REFRESH_EACH_REQUEST", True),
             permanent=reader.flag("SESSION_PERMANENT", False),
             passive_endpoints=frozenset(reader.names("SESSION_PASSIVE_ENDPOINTS", ())),
-            renewal_interval=reader.seconds("SESSION_RENEWAL_INTERVAL", 3600, least=MIN_RENEWAL_INTERVAL),
+            renewal_interval=reader.seconds("SESSION_RENEWAL_INTERVAL", None, least=MIN_RENEWAL_INTERVAL) or 3600,
             revokes_clones=_clone_policy(reader, profile) == "revoke",
             identity_keys=reader.names("SESSION_IDENTITY_KEYS", identity.IDENTITY_KEYS),
             privilege_keys=reader.names("SESSION_PRIVILEGE_KEYS", identity.PRIVILEGE_KEYS),

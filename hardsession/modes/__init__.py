@@ -59,7 +59,7 @@ class Change:
         record: what is to be stored; None: nothing.
         touch: nothing but its activity is new.
         new_id: it is to stand under a new id.
-        renews: its id has been in use for so long that it gets another, if that can be had.
+        may_renew: an id that has been in use for long may be replaced: the request is activity, and can set a token.
         ends: what was opened is logged out.
         logs_in: the request itself logged somebody in.
         began: when the request began, in Unix seconds: what happened before could have been known to it.
@@ -74,7 +74,7 @@ class Change:
     record: Record | None
     touch: bool = False
     new_id: bool = False
-    renews: bool = False
+    may_renew: bool = False
     ends: bool = False
     logs_in: bool = False
     began: int = 0

@@ -45,6 +45,7 @@ class ServerSideMode:
         epoch: the epoch of all; None: there is none.
         app_id: `SESSION_APP_ID`.
         carrier: what the token travels in; part of what is authenticated.
+        renewal_interval: seconds for which an id is in use.
         revokes_clones: end a session of which a copy was used; otherwise that is only reported.
         compress, pad_to: as `Record.pack` takes them.
     """
@@ -57,6 +58,7 @@ class ServerSideMode:
         *,
         app_id: str,
         carrier: str,
+        renewal_interval: int = 3600,
         revokes_clones: bool = False,
         compress: bool = False,
         pad_to: int | None = None,
@@ -67,6 +69,7 @@ class ServerSideMode:
         self._references = Sealer(Purpose.REFERENCE, app_id=app_id, carrier=carrier)
         self._records = Sealer(Purpose.RECORD, app_id=app_id)
         self._moves = Sealer(Purpose.MOVED, app_id=app_id)
+        self._renewal_interval = renewal_interval
         self._revokes_clones = revokes_clones
         self._compress = compress
         self._pad_to = pad_to
@@ -148,7 +151,7 @@ class ServerSideMode:
             return self._begin(change, record, ring, now)
         if change.new_id:
             return self._move(change, row, record, ring, now)
-        if change.renews:
+        if change.may_renew and policy.renewal_due(change.opened.record.header, self._renewal_interval, now):
             return self._renew(change, row, record, ring, now)
         return self._replace(change, row, record, ring, now)
 
