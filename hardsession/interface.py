@@ -187,8 +187,8 @@ class HardSessionInterface(SecureCookieSessionInterface):
             self._warn_of_plain_http(parts, session.request)
             if saved.renewed:
                 signals.session_renewed.send(app, session=header.lineage.log_name)
-            else:
-                _announce(app, session, loaded.record if change.new_id or change.ends else None, saved.record)
+            elif loaded.record is None or change.new_id or change.ends:
+                _announce(app, session, loaded.record, saved.record)
         elif change.ends:
             if loaded.token_came:
                 parts.carrier.delete(response)

@@ -315,9 +315,8 @@ class ServerSideMode:
         ended = stored and self._rows.tombstone(stored, row.row_id, ring)
         if not ended or ended.reason is not EndReason.LOGGED_IN or ended.successor is None:
             return False
-        if not _is_recent(ended, change.began):
-            return False
-        return self._last(replace(row, row_id=ended.successor), ring, change.began) is not None
+        successor = replace(row, row_id=ended.successor)
+        return _is_recent(ended, change.began) and self._last(successor, ring, change.began) is not None
 
     def _rebased(self, change: Change, row: Row, ring: KeyRing) -> tuple[Record, Row] | None:
         """This request's changes on top of what stands in the row now, or where its renewal leads.
