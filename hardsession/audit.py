@@ -27,6 +27,7 @@ _LIMITED = (
     signals.session_rejected,
     signals.session_expired,
     signals.session_use_after_end,
+    signals.session_cloned,
     signals.session_too_large,
     signals.keys_refused,
     signals.write_refused,

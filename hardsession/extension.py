@@ -279,6 +279,7 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
         serializers=formats,
         format=chosen,
         passive_endpoints=settings.passive_endpoints,
+        revokes_clones=settings.revokes_clones,
         keep_oversize=settings.keep_oversize,
         refuses_conflicts=settings.refuses_conflicts,
         anonymous_in_outage=settings.anonymous_in_outage,
@@ -341,7 +342,17 @@ def _mode(
     if store is None:
         return CookieMode(app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to)
     rows = Rows(store, key_prefix=settings.key_prefix, app_id=app_id)
-    return ServerSideMode(rows, registry, epoch, app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to)
+    return ServerSideMode(
+        rows,
+        registry,
+        epoch,
+        app_id=app_id,
+        carrier=carrier,
+        renewal_interval=settings.renewal_interval,
+        revokes_clones=settings.revokes_clones,
+        compress=compress,
+        pad_to=pad_to,
+    )
 
 
 def _log_what_is_odd(settings: Settings) -> None:

@@ -49,6 +49,7 @@ class Parts:
     serializers: Mapping[PayloadFormat, Serializer]
     format: PayloadFormat
     passive_endpoints: frozenset[str]
+    revokes_clones: bool
     keep_oversize: bool
     refuses_conflicts: bool
     anonymous_in_outage: bool
@@ -157,6 +158,9 @@ class HardSessionInterface(SecureCookieSessionInterface):
         session.fill(loaded)
         if loaded.refused:
             signals.session_rejected.send(app, session=None, reason=loaded.refused.value)
+        elif loaded.opened.cloned:
+            name = loaded.opened.cloned.log_name
+            signals.session_cloned.send(app, session=name, revoked=parts.revokes_clones)
         elif loaded.log_name:
             signals.session_expired.send(app, session=loaded.log_name, reason=loaded.ended)
         elif loaded.ended:
@@ -167,7 +171,7 @@ class HardSessionInterface(SecureCookieSessionInterface):
         if loaded.refused is Refusal.DUPLICATE:
             parts.carrier.expire_pair(session.request, response)
         contested: list[str] = []
-        change = _change(parts, session, loaded, contested, now)
+        change = _change(parts, session, loaded, contested, now, answers=True)
         if change is None:
             return
         if session.outage:
@@ -181,7 +185,10 @@ class HardSessionInterface(SecureCookieSessionInterface):
             expires_at = policy.limits(header, session.timeouts)[1] if header.permanent else None
             parts.carrier.set(response, saved.token, now=now, expires_at=expires_at)
             self._warn_of_plain_http(parts, session.request)
-            _announce(app, session, loaded.record, saved.record)
+            if saved.renewed:
+                signals.session_renewed.send(app, session=header.lineage.log_name)
+            elif loaded.record is None or change.new_id or change.ends:
+                _announce(app, session, loaded.record, saved.record)
         elif change.ends:
             if loaded.token_came:
                 parts.carrier.delete(response)
@@ -194,7 +201,7 @@ class HardSessionInterface(SecureCookieSessionInterface):
             )
         now = int(time.time())
         contested: list[str] = []
-        change = _change(parts, session, loaded, contested, now)
+        change = _change(parts, session, loaded, contested, now, answers=False)
         if change is None:
             session.unsaved = False
             return
@@ -211,7 +218,7 @@ class HardSessionInterface(SecureCookieSessionInterface):
         if change.ends:
             _announce(app, session, loaded.record, None)
         if change.ends or saved.record:
-            session.written(loaded, saved.record)
+            session.written(loaded, saved.record, saved.row)
 
     def _finish_logout(self, app: Flask, parts: Parts, session: Session, loaded: Loaded, response: Response) -> None:
         """A logout counts though what was stored after it could not be saved, unless the store is what failed."""
@@ -296,10 +303,12 @@ def _admit(parts: Parts, header: Header) -> Admission | None:
     return parts.mode.admit(header, parts.ring(now), now)
 
 
-def _change(parts: Parts, session: Session, loaded: Loaded, contested: list[str], now: int) -> Change | None:
+def _change(
+    parts: Parts, session: Session, loaded: Loaded, contested: list[str], now: int, *, answers: bool
+) -> Change | None:
     """What the request made of its session; None: nothing.
 
-    Keys that another request changed too end up in `contested`.
+    Keys that another request changed too end up in `contested`. `answers`: it can set a token.
     """
     if session.header is None and not session:
         return _ended(loaded) if session.logged_out else None
@@ -307,19 +316,33 @@ def _change(parts: Parts, session: Session, loaded: Loaded, contested: list[str]
     active = session.request.endpoint not in parts.passive_endpoints
     payload = dumps(session.data)
     session.merged = None
+    row = loaded.opened.row
+    followed = row is not None and row.followed
     if record and payload == record.payload and session.header == record.header:
-        if not active or not policy.touch_due(record.header, session.timeouts, now):
+        confirms = not (record.header.confirmed or followed)
+        learns = followed and answers
+        if not (confirms or learns or (active and policy.touch_due(record.header, session.timeouts, now))):
             return None
 
         def touch(theirs: Record) -> Record:
             if policy.over(theirs.header, session.timeouts, now):
                 raise TokenRefused(Refusal.HEADER)
             session.merged = payload_of(theirs, parts.serializers)
-            return replace(theirs, header=policy.touch(theirs.header, now))
+            return replace(theirs, header=policy.touch(theirs.header, now) if active else theirs.header)
 
-        touched = replace(record, header=policy.touch(record.header, now))
         again = _must_look_again(session, loaded, now)
-        return Change(loaded.opened, touched, touch=True, began=loaded.began, again=again, rebase=touch)
+        header = policy.touch(record.header, now) if active else record.header
+        touched = replace(record, header=policy.confirm(header, now) if confirms else header)
+        return Change(
+            loaded.opened,
+            touched,
+            touch=True,
+            may_renew=answers and active and not again,
+            began=loaded.began,
+            device=parts.device(session.request),
+            again=again,
+            rebase=touch,
+        )
     before = payload_of(record, parts.serializers) if record else {}
     session.settle(before, now)
     if session.header is None:
@@ -327,6 +350,9 @@ def _change(parts: Parts, session: Session, loaded: Loaded, contested: list[str]
     header = policy.touch(session.header, now) if active else session.header
     new_id = record is not None and _id(header) != _id(record.header) and (session.continues or session.logs_in)
     ends = session.logged_out and not session.logs_in
+    if not (header.confirmed or followed):
+        header = policy.confirm(header, now)
+    again = _must_look_again(session, loaded, now)
 
     def rebase(theirs: Record) -> Record:
         if policy.over(theirs.header, session.timeouts, now):
@@ -348,12 +374,13 @@ def _change(parts: Parts, session: Session, loaded: Loaded, contested: list[str]
         loaded.opened,
         Record(header, dumps(session.data), parts.format),
         new_id=new_id,
+        may_renew=answers and active and not again,
         ends=ends,
         logs_in=session.logs_in,
         began=loaded.began,
         admission=session.admission,
         device=parts.device(session.request),
-        again=_must_look_again(session, loaded, now),
+        again=again,
         rebase=rebase,
     )
 

@@ -154,6 +154,21 @@ def regenerate(header: Header, now: int) -> Header:
     return replace(header, generation=header.generation + 1, renewed_at=now, confirmed=True)
 
 
+def renewal_due(header: Header, interval: int, now: int) -> bool:
+    """Whether an id has been in use for so long that it gets a successor. One that nobody has used yet gets none."""
+    return header.confirmed and now - header.renewed_at >= interval
+
+
+def renew(header: Header, now: int) -> Header:
+    """The same session under a new id, which nobody is known to have."""
+    return replace(header, generation=header.generation + 1, renewed_at=now, confirmed=False)
+
+
+def confirm(header: Header, now: int) -> Header:
+    """An id has been used by its own token, so its predecessor has had its day."""
+    return replace(header, renewed_at=now, confirmed=True)
+
+
 def authenticate(
     header: Header | None, timeouts: Timeouts, now: int, *, owner: str | None, method: str | None, permanent: bool
 ) -> Header:

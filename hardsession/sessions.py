@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flask import Request
 
     from .errors import Refusal
-    from .modes import Opened
+    from .modes import Opened, Row
     from .policy import Timeouts
     from .record import Header, Record
     from .registry import Admission
@@ -320,13 +320,14 @@ class Session(SessionMixin):
         """Take what was loaded. The mark that it was comes last: another thread may look without the lock."""
         self._data = loaded.data
         self._data_when_loaded = {**loaded.data}
-        self.header = loaded.record.header if loaded.record else None
+        record = loaded.record
+        self.header = record.header if record else None
         self.outage = loaded.outage
         self.loaded = loaded
 
-    def written(self, loaded: Loaded, record: Record | None) -> None:
+    def written(self, loaded: Loaded, record: Record | None, row: Row | None) -> None:
         """Go on from what `hard.save()` wrote: this session's data, or what a merge made of it; None: its end."""
-        opened = replace(loaded.opened, record=record, row=loaded.opened.row if record else None)
+        opened = replace(loaded.opened, record=record, row=row)
         self.loaded = replace(loaded, opened=opened, rewritten=record is not None)
         if record is not None:
             self.header = record.header

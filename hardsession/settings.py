@@ -32,6 +32,7 @@ SETTINGS = frozenset(
         "SESSION_APP_ID",
         "SESSION_CACHELIB",
         "SESSION_CLEANUP_N_REQUESTS",
+        "SESSION_CLONE_POLICY",
         "SESSION_COMPRESS",
         "SESSION_CONFLICT",
         "SESSION_COOKIE_DOMAIN",
@@ -70,6 +71,7 @@ SETTINGS = frozenset(
         "SESSION_REDIS_WAIT",
         "SESSION_REFRESH_EACH_REQUEST",
         "SESSION_REGISTRY",
+        "SESSION_RENEWAL_INTERVAL",
         "SESSION_SECRET_KEYS",
         "SESSION_SECRET_KEYS_FILE",
         "SESSION_SERIALIZATION_FORMAT",
@@ -101,6 +103,9 @@ MEANINGLESS = {
 
 MAX_LIFETIME = 400 * 86400
 """Seconds: browsers keep no cookie for longer (RFC 6265bis)."""
+
+MIN_RENEWAL_INTERVAL = 120
+"""Seconds: twice as long as an id may be brought that was replaced."""
 
 MIN_SECRET_KEY_BYTES = 16
 DEFAULT_APP_ID = "app"
@@ -162,6 +167,8 @@ class Settings:
     sliding: bool
     permanent: bool
     passive_endpoints: frozenset[str]
+    renewal_interval: int
+    revokes_clones: bool
     identity_keys: tuple[str, ...]
     privilege_keys: tuple[str, ...]
     message_pack: bool
@@ -218,6 +225,8 @@ class Settings:
             sliding=reader.flag("SESSION_REFRESH_EACH_REQUEST", True),
             permanent=reader.flag("SESSION_PERMANENT", False),
             passive_endpoints=frozenset(reader.names("SESSION_PASSIVE_ENDPOINTS", ())),
+            renewal_interval=reader.seconds("SESSION_RENEWAL_INTERVAL", None, least=MIN_RENEWAL_INTERVAL) or 3600,
+            revokes_clones=_clone_policy(reader, profile) == "revoke",
             identity_keys=reader.names("SESSION_IDENTITY_KEYS", identity.IDENTITY_KEYS),
             privilege_keys=reader.names("SESSION_PRIVILEGE_KEYS", identity.PRIVILEGE_KEYS),
             message_pack=reader.choice("SESSION_SERIALIZATION_FORMAT", "json", ("json", "msgpack")) == "msgpack",
@@ -475,6 +484,11 @@ def _timeouts(reader: _Reader, profile: Timeouts) -> Timeouts:
             "Leave it out, or set it lower.",
         )
     return timeouts
+
+
+def _clone_policy(reader: _Reader, profile: str) -> str:
+    default = "report" if profile in ("standard", "aal1") else "revoke"
+    return reader.choice("SESSION_CLONE_POLICY", default, ("report", "revoke"))
 
 
 def _serializer(reader: _Reader) -> Serializer | None:

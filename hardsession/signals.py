@@ -16,6 +16,15 @@ session_created: NamedSignal = _signals.signal("session_created")
 session_regenerated: NamedSignal = _signals.signal("session_regenerated")
 """A session got a new id, at a login, a change of privilege or on demand. `previous`: its log name before."""
 
+session_renewed: NamedSignal = _signals.signal("session_renewed")
+"""A session got a new id because its old one had been in use for `SESSION_RENEWAL_INTERVAL`."""
+
+session_cloned: NamedSignal = _signals.signal("session_cloned")
+"""A request brought an id that was renewed, long after its successor was in use: one of two holds a copy.
+
+It is a sign, and no proof. `revoked`: whether the session was ended for it.
+"""
+
 session_expired: NamedSignal = _signals.signal("session_expired")
 """A request brought a session that is over. `reason`: `idle_timeout` or `absolute_timeout`."""
 
@@ -52,6 +61,8 @@ keys_refused: NamedSignal = _signals.signal("keys_refused")
 ALL: tuple[NamedSignal, ...] = (
     session_created,
     session_regenerated,
+    session_renewed,
+    session_cloned,
     session_expired,
     session_destroyed,
     session_revoked,

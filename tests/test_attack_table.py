@@ -16,9 +16,8 @@ import pytest
 FOLDER = Path(__file__).parent
 
 REGISTRY = "registry and revocation"
-RENEWAL = "periodic renewal"
 MIGRATION = "migration"
-PARTS = {REGISTRY, RENEWAL, MIGRATION}
+PARTS = {REGISTRY, MIGRATION}
 
 REQUIREMENTS = {
     # Sources: OWASP ASVS 5.0; NIST SP 800-63B-4; OWASP Session Management Cheat Sheet; OWASP Web Security Testing Guide
@@ -61,7 +60,10 @@ REQUIREMENTS = {
     # Presets with the clauses' numbers.
     "R08": ["test_timeouts.py::test_profiles"],
     # Periodic new id with overlap.
-    "R09": [RENEWAL],
+    "R09": [
+        "races/test_renewal.py::TestRenewal::test_edge",
+        "races/test_renewal.py::TestMeanwhile::test_fifty_parallel_requests",
+    ],
     # Logout ends the session on the server.
     "R10": [
         "attacks/test_logout_replay.py::test_browser_holds_nothing_after_logout",
@@ -487,8 +489,15 @@ ATTACKS = {
         "attacks/test_role_removal_survives_merge.py::test_removal_in_the_midst_of_saving",
         "races/test_interleavings.py::test_right_that_was_taken_away_stays_away",
     ],
-    "chain_of_moved_rows": [RENEWAL],
-    "clone_false_positives": [RENEWAL],
+    "chain_of_moved_rows": [
+        "attacks/test_chain_of_moved_rows.py::test_old_links_lead_nowhere",
+        "attacks/test_chain_of_moved_rows.py::test_circle",
+    ],
+    "clone_false_positives": [
+        "attacks/test_clone_false_positives.py::test_slow_upload",
+        "attacks/test_clone_false_positives.py::test_restored_jar",
+        "attacks/test_clone_false_positives.py::test_lost_answers",
+    ],
     "login_as_another_user_drops_data": [
         "attacks/test_login_as_another_user_drops_data.py::test_second_user_inherits_nothing",
     ],
@@ -516,9 +525,16 @@ RACES = {
         "races/test_races.py::TestOneKey::test_same_key_conflict_follows_the_setting_raise",
     ],
     "identity_changed_elsewhere_wins": ["races/test_races.py::TestIdentity::test_identity_changed_elsewhere_wins"],
-    "two_renewals_at_once_leave_one_successor": [RENEWAL],
-    "lost_renewal_answer_keeps_the_user_in": [RENEWAL],
-    "copied_cookie_after_renewal_is_reported": [RENEWAL],
+    "two_renewals_at_once_leave_one_successor": [
+        "races/test_renewal.py::TestMeanwhile::test_two_renewals_at_once_leave_one_successor",
+    ],
+    "lost_renewal_answer_keeps_the_user_in": [
+        "races/test_renewal.py::TestOldId::test_lost_renewal_answer_keeps_the_user_in",
+    ],
+    "copied_cookie_after_renewal_is_reported": [
+        "races/test_renewal.py::TestOldId::test_copied_cookie_after_renewal_is_reported",
+        "races/test_renewal.py::TestOldId::test_copied_cookie_after_renewal_can_end_the_session",
+    ],
     "login_twice_at_once": [
         "races/test_races.py::TestIdentity::test_login_twice_at_once",
         "races/test_races.py::TestIdentity::test_login_a_moment_after_another",
@@ -545,7 +561,10 @@ RACES = {
     ],
     "redis_master_killed_mid_traffic": ["races/test_failover.py::test_redis_master_killed_mid_traffic"],
     "logout_against_regenerate": ["races/test_races.py::TestIdentity::test_logout_against_regenerate"],
-    "logout_against_renewal": [RENEWAL],
+    "logout_against_renewal": [
+        "races/test_renewal.py::TestMeanwhile::test_logout_against_renewal",
+        "races/test_renewal.py::TestMeanwhile::test_renewal_against_logout",
+    ],
     "cookie_regeneration_against_revoke": [REGISTRY],
     "late_request_after_login_sets_no_cookie": [
         "races/test_races.py::TestCookie::test_late_request_after_login_sets_no_cookie",
@@ -553,7 +572,9 @@ RACES = {
     "resealing_does_not_overwrite_a_login": [
         "races/test_races.py::TestCookie::test_resealing_does_not_overwrite_a_login",
     ],
-    "write_meets_moved_row": [RENEWAL],
+    "write_meets_moved_row": [
+        "races/test_renewal.py::TestMeanwhile::test_write_meets_moved_row",
+    ],
     "write_during_regenerate_is_kept": [
         "races/test_races.py::TestWrites::test_write_during_regenerate_is_kept",
         "races/test_races.py::TestWrites::test_write_between_the_two_writes_of_a_login_is_kept",
@@ -566,13 +587,14 @@ RACES = {
     "revoke_during_renewal": [
         "races/test_registry_races.py::test_revoke_during_a_new_id",
         "races/test_registry_races.py::test_many_new_ids_while_revoked",
-        RENEWAL,
+        "races/test_renewal.py::TestMeanwhile::test_revoke_during_renewal",
+        "races/test_renewal.py::TestMeanwhile::test_revoke_between_the_steps_of_a_renewal",
     ],
     "crash_between_each_two_steps": [
         "races/test_crashes.py::TestCrashBetweenEachTwoSteps::test_keeps_or_ends_the_session_as_a_whole",
         "races/test_crashes.py::TestCrashBetweenEachTwoSteps::test_can_be_tried_again",
         "races/test_registry_races.py::test_crash_between_each_two_steps",
-        RENEWAL,
+        "races/test_renewal.py::test_crash_between_each_two_steps",
     ],
     "tombstone_expired_during_request": [
         "races/test_races.py::TestEnd::test_tombstone_expired_during_request",

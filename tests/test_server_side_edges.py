@@ -109,9 +109,7 @@ def test_patience_ends(client, store, act, token, monkeypatch, seconds, tries):
     started, replaced = time.monotonic(), []
     monkeypatch.setattr(store, "replace", lambda *_: replaced.append(1) or Outcome.CONFLICT)
     monkeypatch.setattr(patience, "_PAUSE", 0.0)
-    monkeypatch.setattr(
-        "hardsession.patience.time.monotonic", lambda: started + (seconds if replaced else 0.0)
-    )
+    monkeypatch.setattr("hardsession.patience.time.monotonic", lambda: started + (seconds if replaced else 0.0))
 
     with pytest.raises(ConflictError, match="Try again"):
         act(client, lambda: session.update(a=2))

@@ -37,7 +37,10 @@ def log_name(events):
     return lambda: events[-1][1]["session"]
 
 
-OF_A_STORE = {"session_revoked", "session_use_after_end", "write_refused", "write_merged", "store_failed"}
+OF_A_STORE = {
+    *("session_revoked", "session_use_after_end", "session_renewed", "session_cloned"),
+    *("write_refused", "write_merged", "store_failed"),
+}
 """Those that only a store can give occasion to: tests/test_registry.py, tests/test_server_side.py and tests/races."""
 
 
@@ -46,6 +49,8 @@ def test_signals_are_a_closed_set():
     assert [signal.name for signal in signals.ALL] == [
         "session_created",
         "session_regenerated",
+        "session_renewed",
+        "session_cloned",
         "session_expired",
         "session_destroyed",
         "session_revoked",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..devices import UNKNOWN, Device
 
 if TYPE_CHECKING:
-    from ..crypto.ids import SessionSecret
+    from ..crypto.ids import Lineage, SessionSecret
     from ..crypto.keys import KeyRing
     from ..errors import Refusal
     from ..record import Header, Record
@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Where a session stands in a store, and which write of it was seen. `stale`: its token has an older key's seal."""
+    """Where a session stands in a store, and which write of it was seen.
+
+    `stale`: its token has an older key's seal. `followed`: the request brought an id that was renewed, so its browser
+    has yet to learn this one.
+    """
 
     secret: SessionSecret
     row_id: bytes
     version: Version
     expires_at: int
     stale: bool
+    followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,8 @@ class Opened:
     """What a token came to: a session, or why there is none any more.
 
     `late` marks an id that another request gave up a moment ago, whose successor the browser is about to learn. A row
-    may be there without a session: it is over or does not open, and can still be ended.
+    may be there without a session: it is over or does not open, and can still be ended. `cloned` is the session of an
+    id that came though its successor had been in use for long.
     """
 
     record: Record | None = None
@@ -41,6 +47,7 @@ class Opened:
     ended: str | None = None
     late: bool = False
     refused: Refusal | None = None
+    cloned: Lineage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ class Change:
         record: what is to be stored; None: nothing.
         touch: nothing but its activity is new.
         new_id: it is to stand under a new id.
+        may_renew: an id that has been in use for long may be replaced: the request is activity, and can set a token.
         ends: what was opened is logged out.
         logs_in: the request itself logged somebody in.
         began: when the request began, in Unix seconds: what happened before could have been known to it.
@@ -66,6 +74,7 @@ class Change:
     record: Record | None
     touch: bool = False
     new_id: bool = False
+    may_renew: bool = False
     ends: bool = False
     logs_in: bool = False
     began: int = 0
@@ -77,11 +86,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What became of a change: the record as it was written, the token to set, or neither since the write was lost."""
+    """What became of a change: the record as it was written, the token to set, or neither since the write was lost.
+
+    `row` is where a record stands that kept its id, which may be another than was opened; `renewed` tells of a new id
+    that time alone brought.
+    """
 
     record: Record | None = None
     token: str | None = None
     refused: bool = False
+    row: Row | None = None
+    renewed: bool = False
 
 
 class Mode(Protocol):

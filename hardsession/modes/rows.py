@@ -14,6 +14,10 @@ SPARE = 60
 """Seconds for which a row outlives its session: neither skew nor a coarse clock of the store ends one early."""
 
 
+_OVER = (bytes([Purpose.ENDED]), bytes([Purpose.MOVED]))
+"""What a row holds that no session stands in: it ended, or is in another row of the same entry."""
+
+
 class Rows:
     """Names rows, and ends them. It needs no key to end one.
 
@@ -63,7 +67,7 @@ class Rows:
     def lives(self, entry: Entry) -> bool:
         """Whether a session still stands in any of an entry's rows."""
         found = (self.get(row_id) for row_id in entry.rows)
-        return any(stored is not None and stored.value[3:4] != bytes([Purpose.ENDED]) for stored in found)
+        return any(stored is not None and stored.value[3:4] not in _OVER for stored in found)
 
     def end(self, entry: Entry, reason: EndReason, ring: KeyRing, now: int) -> None:
         """End whatever stands in an entry's rows, however often somebody writes to it meanwhile."""

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from hardsession import current_session, patience
+from hardsession import current_session, patience, policy
+from hardsession.record import Header
 from hardsession.signals import write_refused
 from hardsession.stores.memory import MemoryStore
 
@@ -28,6 +29,7 @@ from .traffic import (
     pop,
     read,
     regenerate,
+    row_of,
     send,
     write,
 )
@@ -37,6 +39,7 @@ REQUESTS: dict[str, Callable[[], Any]] = {
     "write a": write(a=1),
     "write b": write(b=1),
     "regenerate": lambda: (write(c=1)(), regenerate()),
+    "renews": write(e=1),
     "role": write(role="editor"),
     "login": login(),
     "login by key": write(user_id="ada"),
@@ -45,9 +48,12 @@ REQUESTS: dict[str, Callable[[], Any]] = {
     "pop": pop,
     "clear and write": clear_and_write(d=1),
 }
-WRITES = {"write a": "a", "write b": "b", "regenerate": "c", "role": "role"}
+WRITES = {"write a": "a", "write b": "b", "regenerate": "c", "renews": "e", "role": "role"}
 LOGINS = {"login", "login by key", "clear and login"}
 LOGOUTS = {"logout", "pop", "clear and write"}
+NEW_IDS = {"regenerate", "role", "pop"}
+"""They go on from a renewal, and end it. If their answers come before its answer, the browser is left with its id."""
+
 NEW = LOGINS | {"clear and write"}
 KEEPS_ITS_ID = {"read", "write a", "write b"}
 
@@ -94,8 +100,9 @@ class Story:
 
     @property
     def live(self) -> list[str]:
-        """The tokens that open a session."""
-        return [token for token in self.tokens if self.holds(token) is not None]
+        """The tokens that open a session, one for each."""
+        live = [token for token in self.tokens if self.holds(token) is not None]
+        return list({send(self.app, token, row_of).value: token for token in live}.values())
 
     def in_the_browser(self) -> set[str | None]:
         """The tokens that a browser may end up with, since the answers can overtake each other."""
@@ -199,7 +206,8 @@ def no_write_is_lost_in_silence(story: Story) -> bool:
     if story.names & {"logout", "clear and write", "clear and login"} or "pop" in story.refused:
         return True  # somebody logged out, and what the session held went with it
     written = {WRITES[name] for name in story.names & WRITES.keys() - story.refused}
-    if LOGINS & story.names:  # which may come last, and then begins anew
+    overtaken = "renews" in story.names and bool(NEW_IDS & story.names)
+    if LOGINS & story.names or overtaken:  # a login may come last, and then begins anew
         return any(written <= (story.holds(token) or {}).keys() for token in story.tokens)
     return all(written <= (story.holds(token) or {}).keys() for token in story.in_the_browser())
 
@@ -230,6 +238,16 @@ def broken(story: Story, promises: Iterable[Callable[[Story], bool]] = PROMISES)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A conflict is not waited out: the order of the calls is the test's here."""
     monkeypatch.setattr(patience, "_PAUSE", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every id is due for renewal, in a request that is named so."""
+
+    def is_due(header: Header, _interval: int, _now: int) -> bool:
+        return header.confirmed and "renews" in current_thread().name
+
+    monkeypatch.setattr(policy, "renewal_due", is_due)
 
 
 def logged_in(**data: Any) -> Callable[[], None]:
@@ -277,7 +295,7 @@ def test_right_that_was_taken_away_stays_away(other):
 
 
 @pytest.mark.parametrize("other", ["write a", "login", "logout"])
-@pytest.mark.parametrize("crashing", ["write b", "regenerate", "login by key", "clear and login", "pop"])
+@pytest.mark.parametrize("crashing", ["write b", "regenerate", "renews", "login by key", "clear and login", "pop"])
 def test_one_of_them_crashes(crashing, other):
     """Wherever one of two requests dies, it sets no cookie, and what the other one was promised holds."""
     if other == "write a" and crashing in ("pop", "clear and login"):

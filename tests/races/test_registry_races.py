@@ -14,10 +14,10 @@ from hardsession import current_session
 from hardsession.stores.memory import MemoryStore
 
 from .stores import PATIENCE, Outage, Turns, Watched, orders, rows
-from .test_interleavings import impatient
-from .traffic import Slow, at_once, hard, login, logout, make_app, owner, read, regenerate, send, write
+from .test_interleavings import due, impatient
+from .traffic import Slow, at_once, hard, login, logout, make_app, owner, read, regenerate, row_of, send, write
 
-__all__ = ["impatient"]
+__all__ = ["due", "impatient"]
 
 
 @pytest.fixture
@@ -168,6 +168,7 @@ ACTS = {
     "login": (None, login("ada")),
     "login again": ("ada", login("ada", method="webauthn")),
     "regenerate": ("ada", regenerate),
+    "renews": ("ada", write(b=1)),
     "write": ("ada", write(a=1)),
     "logout": ("ada", logout),
     "revoke others": ("ada", lambda: owner() and hard.revoke_others()),
@@ -211,9 +212,11 @@ class Scene:
     def live(self) -> dict[str, str]:
         """The handle of each session that a browser can still use, by its token."""
         tokens = {self.token, *(answer.token for answer in self.answers.values() if answer.token)}
-        found = {token: send(self.app, token, lambda: (owner(), current_session.handle)).value for token in tokens}
-        self.open = [token for token, (_, handle) in found.items() if handle]
-        return {token: handle for token, (name, handle) in found.items() if name == "ada"}
+        found = {
+            token: send(self.app, token, lambda: (owner(), current_session.handle, row_of())).value for token in tokens
+        }
+        self.open = {row for _, handle, row in found.values() if handle}
+        return {token: handle for token, (name, handle, _) in found.items() if name == "ada"}
 
     def broken(self) -> list[str]:
         """What does not hold."""
@@ -271,7 +274,7 @@ def test_one_of_two_dies(pair):
     order=strategies.lists(strategies.integers(0, 2), min_size=30, max_size=30),
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_three_at_once(impatient, names, cap, order):
+def test_three_at_once(impatient, due, names, cap, order):
     """So it is with three, in orders taken at random."""
     scene = Scene(names, cap)
 

@@ -151,6 +151,13 @@ def owner() -> str | None:
     return header.metadata.owner if header else None
 
 
+def row_of() -> bytes | None:
+    """The row that the session stands in: tokens of two ids can lead to one."""
+    _ = current_session.accessed  # loads it
+    row = current_session.loaded.opened.row if current_session.loaded else None
+    return row.row_id if row else None
+
+
 def write(**values: Any) -> Callable[[], None]:
     """Write into the session."""
     return lambda: current_session.update(values)
