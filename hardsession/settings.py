@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from . import identity
 from .carriers import CookieCarrier, HeaderCarrier
@@ -70,6 +70,8 @@ SETTINGS = frozenset(
         "SESSION_REDIS_WAIT",
         "SESSION_REFRESH_EACH_REQUEST",
         "SESSION_REGISTRY",
+        "SESSION_REVOCATION_STALENESS",
+        "SESSION_REVOCATION_STORE",
         "SESSION_SECRET_KEYS",
         "SESSION_SECRET_KEYS_FILE",
         "SESSION_SERIALIZATION_FORMAT",
@@ -173,6 +175,8 @@ class Settings:
     compress: bool
     pad_to: int | None
     store: StoreSpec | None
+    revocation_store: StoreSpec | None
+    revocation_staleness: int
     key_prefix: str
     refuses_conflicts: bool
     anonymous_in_outage: bool
@@ -204,6 +208,7 @@ class Settings:
         keys, weak = _keys(reader, keys_file, lenient=lenient)
         plain_http = reader.flag("SESSION_ALLOW_PLAIN_HTTP", False)
         profile = reader.choice("SESSION_PROFILE", "standard", PROFILES)
+        store = _store(reader)
         settings = cls(
             keys=keys,
             keys_file=keys_file,
@@ -228,7 +233,9 @@ class Settings:
             keep_oversize=reader.choice("SESSION_COOKIE_OVERSIZE", "raise", ("raise", "keep")) == "keep",
             compress=reader.flag("SESSION_COMPRESS", False),
             pad_to=reader.whole("SESSION_PAD_TO", None, 2, _PAD_LIMIT),
-            store=_store(reader),
+            store=store,
+            revocation_store=_revocation_store(reader, store),
+            revocation_staleness=reader.seconds("SESSION_REVOCATION_STALENESS", None, least=0) or 0,
             key_prefix=_key_prefix(reader),
             refuses_conflicts=reader.choice("SESSION_CONFLICT", "merge", ("merge", "raise")) == "raise",
             anonymous_in_outage=reader.choice("SESSION_STORE_OUTAGE", "raise", ("raise", "anonymous")) == "anonymous",
@@ -290,6 +297,7 @@ class _Reader:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
         self.problems: list[Problem] = []
+        self.timeout = self.seconds("SESSION_STORE_TIMEOUT", 2) or 2
 
     def problem(self, setting: str, fault: str, remedy: str) -> None:
         self.problems.append(Problem(setting, fault, remedy))
@@ -421,24 +429,53 @@ def _parsed_keys(
 
 def _store(reader: _Reader) -> StoreSpec | None:
     """Where sessions are kept; None: in the cookie."""
-    kind, where = reader.config.get("SESSION_TYPE"), reader.config.get("SESSION_STORE")
-    timeout = reader.seconds("SESSION_STORE_TIMEOUT", 2) or 2
-    own = {name: reader.config[name] for name in reader.config if name.startswith("SESSION_")}
-    name = str(kind or "cookie").lower()
+    where = reader.config.get("SESSION_STORE")
+    if where is not None:
+        return _store_at(reader, "SESSION_STORE", where)
+    name = str(reader.config.get("SESSION_TYPE") or "cookie").lower()
+    return None if name in _COOKIE_TYPES else _store_named(reader, "SESSION_TYPE", name, ("cookie", *STORES))
+
+
+def _revocation_store(reader: _Reader, store: StoreSpec | None) -> StoreSpec | None:
+    """Where it stands which cookies are over; None: nowhere."""
+    setting = "SESSION_REVOCATION_STORE"
+    where = reader.config.get(setting)
+    if where is None:
+        return None
+    named = isinstance(where, str) and ":" not in where
+    spec = _store_named(reader, setting, where.lower(), STORES) if named else _store_at(reader, setting, where)
+    if spec and not spec.atomic:
+        reader.problem(
+            setting, "does not compare and write in one step, so what it ended can come back.", "Use another store."
+        )
+    if store is not None:
+        remedy = "Remove it, or remove SESSION_TYPE and SESSION_STORE."
+        reader.problem(setting, "is for sessions in cookies; those in a store end without it.", remedy)
+    return spec
+
+
+def _store_at(reader: _Reader, setting: str, where: object) -> StoreSpec:
+    """The store that a URL names, or that the application made."""
     if isinstance(where, str):
         scheme = where.partition(":")[0].lower()
-        return StoreSpec(SCHEMES.get(scheme, "sqlalchemy"), Options(where, timeout, own))
-    if where is not None:
-        if not all(callable(getattr(where, verb, None)) for verb in ("get", "add", "replace", "delete")):
-            reader.problem("SESSION_STORE", "is neither a URL nor a store.", "See hardsession.stores.Store.")
-        return StoreSpec(type(where).__name__, Options(None, timeout, own), where)
-    if name in _COOKIE_TYPES:
-        return None
-    if name not in STORES:
-        choices = ", ".join(map(repr, ("cookie", *STORES)))
-        reader.problem("SESSION_TYPE", "is no store that this version has.", f"Use one of {choices}.")
-        return None
-    return StoreSpec(name, Options(None, timeout, own))
+        return StoreSpec(SCHEMES.get(scheme, "sqlalchemy"), _options(reader, where))
+    if not all(callable(getattr(where, verb, None)) for verb in ("get", "add", "replace", "delete")):
+        reader.problem(setting, "is neither a URL nor a store.", "See hardsession.stores.Store.")
+        return StoreSpec("memory", _options(reader))
+    return StoreSpec(type(where).__name__, _options(reader), cast("Store", where))
+
+
+def _store_named(reader: _Reader, setting: str, name: str, names: Collection[str]) -> StoreSpec | None:
+    if name in STORES:
+        return StoreSpec(name, _options(reader))
+    choices = ", ".join(map(repr, names))
+    reader.problem(setting, "is no store that this version has.", f"Use one of {choices}.")
+    return None
+
+
+def _options(reader: _Reader, url: str | None = None) -> Options:
+    own = {name: reader.config[name] for name in reader.config if name.startswith("SESSION_")}
+    return Options(url, reader.timeout, own)
 
 
 def _key_prefix(reader: _Reader) -> str:

@@ -33,7 +33,8 @@ class Opened:
     """What a token came to: a session, or why there is none any more.
 
     `late` marks an id that another request gave up a moment ago, whose successor the browser is about to learn. A row
-    may be there without a session: it is over or does not open, and can still be ended.
+    may be there without a session: it is over or does not open, and can still be ended. So may a `header`, of a session
+    in a cookie that can be ended.
     """
 
     record: Record | None = None
@@ -41,6 +42,7 @@ class Opened:
     ended: str | None = None
     late: bool = False
     refused: Refusal | None = None
+    header: Header | None = None
 
 
 @dataclass(frozen=True, slots=True)
