@@ -5,7 +5,8 @@ The other request comes whole, between each two calls of the store that the firs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from flask import Flask
 
 from hardsession.errors import StoreError
 
-from .stores import Outage, Watched
+from .stores import Call, Outage, Watched
 from .traffic import (
     Answer,
     at_once,
@@ -62,29 +63,33 @@ def revoke_user(app: Flask) -> None:
 
 def between_each_two_calls(
     app: Flask, store: Watched, first: Callable[[str], Answer], other: Callable[[str], Any]
-) -> list[tuple[str, Answer, Any]]:
+) -> Iterator[tuple[str, Answer, Any]]:
     """Do one thing while another is under way, at each of its calls: the token before, and what came of both."""
-    found = []
-    count, at = 1, 1
-    while at <= count:
-        token = ada(app)
-        came: list[Any] = []
-        calls: list[object] = []
-
-        def before(call: object, *, at: int = at, token: str = token) -> None:
-            calls.append(call)
-            if len(calls) == at:
-                store.before = lambda _: None
-                came.append(other(token))
-                store.before = before
-
-        store.before = before
+    for at in count(1):
+        token, came = ada(app), []
+        store.before = _Meanwhile(store, at, lambda token=token, came=came: came.append(other(token)))
         answer = first(token)
-        store.before = lambda _: None
-        count = len(calls)
-        found.append((token, answer, came[0]))
-        at += 1
-    return found
+        store.before = nothing
+        if not came:
+            return
+        yield token, answer, came[0]
+
+
+class _Meanwhile:
+    """Does something before the n-th call of a store."""
+
+    def __init__(self, store: Watched, at: int, work: Callable[[], Any]) -> None:
+        self._store, self._left, self._work = store, at, work
+
+    def __call__(self, _call: Call) -> None:
+        self._left -= 1
+        if not self._left:
+            self._store.before = nothing
+            self._work()
+
+
+def nothing(_call: Call) -> None:
+    """Let it go on."""
 
 
 def owners(app: Flask, *tokens: str | None) -> list[str | None]:
@@ -146,7 +151,7 @@ def test_many_new_ids_while_revoked(app):
 
 @pytest.mark.parametrize("change", LOGINS)
 def test_logout_during_login(app, store, change):
-    """A logout that comes while somebody logs in over that session ends it, and whoever got a token is who logged in."""
+    """A logout that comes while somebody logs in over that session ends it; who then has a token has logged in."""
     for token, answer, _ in between_each_two_calls(
         app, store, lambda token: send(app, token, LOGINS[change]), lambda token: send(app, token, logout)
     ):
