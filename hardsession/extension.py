@@ -102,7 +102,8 @@ class HardSession:
             user_id: the user's id, as it was given to `login`; without one, of whoever is logged in.
 
         Raises:
-            ConfigError: there is no registry: `SESSION_REGISTRY` is off, or sessions are in the cookie alone.
+            ConfigError: there is no registry: `SESSION_REGISTRY` is off, or sessions are in the cookie and there is no
+                `SESSION_REVOCATION_STORE`.
             ValueError: no user id was given, and nobody is logged in.
         """
         desk = _Desk.open()
@@ -141,7 +142,9 @@ class HardSession:
         return len(desk.revoke(desk.user(user_id), lambda _: True, everything=True))
 
     def revoke_all(self) -> None:
-        """End every session of this application, within 5 seconds in all its processes (OWASP ASVS 5.0, 7.4.5).
+        """End every session of this application in all its processes (OWASP ASVS 5.0, 7.4.5).
+
+        In a store that takes up to 5 seconds, in cookies `SESSION_REVOCATION_STALENESS`.
 
         Raises:
             ConfigError: there is no registry.

@@ -9,8 +9,9 @@ import logging
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from . import identity
@@ -175,8 +176,6 @@ class Settings:
     compress: bool
     pad_to: int | None
     store: StoreSpec | None
-    revocation_store: StoreSpec | None
-    revocation_staleness: int
     key_prefix: str
     refuses_conflicts: bool
     anonymous_in_outage: bool
@@ -189,6 +188,8 @@ class Settings:
     unknown: tuple[str, ...] = ()
     meaningless: tuple[str, ...] = ()
     remember: RememberCookie | None = None
+    revocation_store: StoreSpec | None = None
+    revocation_staleness: int = 0
 
     @classmethod
     def read(cls, config: Mapping[str, Any], *, lenient: bool = False, flask_login: bool = False) -> Settings | None:
@@ -208,7 +209,6 @@ class Settings:
         keys, weak = _keys(reader, keys_file, lenient=lenient)
         plain_http = reader.flag("SESSION_ALLOW_PLAIN_HTTP", False)
         profile = reader.choice("SESSION_PROFILE", "standard", PROFILES)
-        store = _store(reader)
         settings = cls(
             keys=keys,
             keys_file=keys_file,
@@ -233,7 +233,7 @@ class Settings:
             keep_oversize=reader.choice("SESSION_COOKIE_OVERSIZE", "raise", ("raise", "keep")) == "keep",
             compress=reader.flag("SESSION_COMPRESS", False),
             pad_to=reader.whole("SESSION_PAD_TO", None, 2, _PAD_LIMIT),
-            store=store,
+            store=(store := _store(reader)),
             revocation_store=_revocation_store(reader, store),
             revocation_staleness=reader.seconds("SESSION_REVOCATION_STALENESS", None, least=0) or 0,
             key_prefix=_key_prefix(reader),
@@ -297,7 +297,11 @@ class _Reader:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
         self.problems: list[Problem] = []
-        self.timeout = self.seconds("SESSION_STORE_TIMEOUT", 2) or 2
+
+    @cached_property
+    def store_timeout(self) -> int:
+        """Seconds for a store to answer. What is wrong with it is told once."""
+        return self.seconds("SESSION_STORE_TIMEOUT", 2) or 2
 
     def problem(self, setting: str, fault: str, remedy: str) -> None:
         self.problems.append(Problem(setting, fault, remedy))
@@ -429,21 +433,23 @@ def _parsed_keys(
 
 def _store(reader: _Reader) -> StoreSpec | None:
     """Where sessions are kept; None: in the cookie."""
-    where = reader.config.get("SESSION_STORE")
+    where, options = reader.config.get("SESSION_STORE"), _options(reader)
     if where is not None:
-        return _store_at(reader, "SESSION_STORE", where)
+        return _store_at(reader, "SESSION_STORE", where, options)
     name = str(reader.config.get("SESSION_TYPE") or "cookie").lower()
-    return None if name in _COOKIE_TYPES else _store_named(reader, "SESSION_TYPE", name, ("cookie", *STORES))
+    return None if name in _COOKIE_TYPES else _store_named(reader, "SESSION_TYPE", name, options)
 
 
 def _revocation_store(reader: _Reader, store: StoreSpec | None) -> StoreSpec | None:
     """Where it stands which cookies are over; None: nowhere."""
     setting = "SESSION_REVOCATION_STORE"
-    where = reader.config.get(setting)
+    where, options = reader.config.get(setting), _options(reader)
     if where is None:
         return None
     named = isinstance(where, str) and ":" not in where
-    spec = _store_named(reader, setting, where.lower(), STORES) if named else _store_at(reader, setting, where)
+    spec = (
+        _store_named(reader, setting, where.lower(), options) if named else _store_at(reader, setting, where, options)
+    )
     if spec and not spec.atomic:
         reader.problem(
             setting, "does not compare and write in one step, so what it ended can come back.", "Use another store."
@@ -454,28 +460,28 @@ def _revocation_store(reader: _Reader, store: StoreSpec | None) -> StoreSpec | N
     return spec
 
 
-def _store_at(reader: _Reader, setting: str, where: object) -> StoreSpec:
+def _store_at(reader: _Reader, setting: str, where: object, options: Options) -> StoreSpec:
     """The store that a URL names, or that the application made."""
     if isinstance(where, str):
         scheme = where.partition(":")[0].lower()
-        return StoreSpec(SCHEMES.get(scheme, "sqlalchemy"), _options(reader, where))
+        return StoreSpec(SCHEMES.get(scheme, "sqlalchemy"), replace(options, url=where))
     if not all(callable(getattr(where, verb, None)) for verb in ("get", "add", "replace", "delete")):
         reader.problem(setting, "is neither a URL nor a store.", "See hardsession.stores.Store.")
-        return StoreSpec("memory", _options(reader))
-    return StoreSpec(type(where).__name__, _options(reader), cast("Store", where))
+        return StoreSpec("memory", options)
+    return StoreSpec(type(where).__name__, options, cast("Store", where))
 
 
-def _store_named(reader: _Reader, setting: str, name: str, names: Collection[str]) -> StoreSpec | None:
+def _store_named(reader: _Reader, setting: str, name: str, options: Options) -> StoreSpec | None:
     if name in STORES:
-        return StoreSpec(name, _options(reader))
-    choices = ", ".join(map(repr, names))
+        return StoreSpec(name, options)
+    choices = ", ".join(map(repr, ("cookie", *STORES) if setting == "SESSION_TYPE" else STORES))
     reader.problem(setting, "is no store that this version has.", f"Use one of {choices}.")
     return None
 
 
-def _options(reader: _Reader, url: str | None = None) -> Options:
+def _options(reader: _Reader) -> Options:
     own = {name: reader.config[name] for name in reader.config if name.startswith("SESSION_")}
-    return Options(url, reader.timeout, own)
+    return Options(None, reader.store_timeout, own)
 
 
 def _key_prefix(reader: _Reader) -> str:
