@@ -114,12 +114,12 @@ def _app_id(settings: Settings) -> Iterator[Finding]:
 
 
 def _copied_cookies(settings: Settings) -> Iterator[Finding]:
-    if settings.store is None:
+    if settings.store is None and settings.revocation_store is None:
         yield Finding(
             "HS011",
             Severity.WARNING,
             "Sessions live in the cookie alone: a logout deletes it, and a copy made before works until a timeout.",
-            "Keep the timeouts short, or keep sessions on the server with SESSION_TYPE.",
+            "Set SESSION_REVOCATION_STORE, keep sessions on the server with SESSION_TYPE, or keep timeouts short.",
         )
 
 

@@ -21,13 +21,14 @@ from .errors import ConfigError, Problem
 from .interface import HardSessionInterface, Parts
 from .key_sources import FileKeys, FixedKeys
 from .modes.cookie import CookieMode
+from .modes.revocable import RevocableCookieMode
 from .modes.rows import Rows
 from .modes.server_side import ServerSideMode
 from .record import PayloadFormat
 from .registry import Registry, UserSession
-from .revocation import EpochOfAll
+from .revocation import EPOCH_TTL, EpochOfAll, Lineages
 from .sessions import Rules, Session
-from .settings import MEANINGLESS, Settings, Watch
+from .settings import MEANINGLESS, Settings, StoreSpec, Watch
 
 if TYPE_CHECKING:
     from .crypto.keys import KeyRing
@@ -101,7 +102,8 @@ class HardSession:
             user_id: the user's id, as it was given to `login`; without one, of whoever is logged in.
 
         Raises:
-            ConfigError: there is no registry: `SESSION_REGISTRY` is off, or sessions are in the cookie alone.
+            ConfigError: there is no registry: `SESSION_REGISTRY` is off, or sessions are in the cookie and there is no
+                `SESSION_REVOCATION_STORE`.
             ValueError: no user id was given, and nobody is logged in.
         """
         desk = _Desk.open()
@@ -140,7 +142,9 @@ class HardSession:
         return len(desk.revoke(desk.user(user_id), lambda _: True, everything=True))
 
     def revoke_all(self) -> None:
-        """End every session of this application, within 5 seconds in all its processes (OWASP ASVS 5.0, 7.4.5).
+        """End every session of this application in all its processes (OWASP ASVS 5.0, 7.4.5).
+
+        In a store that takes up to 5 seconds, in cookies `SESSION_REVOCATION_STALENESS`.
 
         Raises:
             ConfigError: there is no registry.
@@ -199,7 +203,7 @@ class _Desk:
         current = _session() if has_request_context() else None
         parts = app.session_interface.resolve(app) if isinstance(app.session_interface, HardSessionInterface) else None
         if parts is None or parts.registry is None or parts.epoch is None:
-            remedy = "Switch it on, and keep sessions in a store with SESSION_STORE."
+            remedy = "Switch it on, and set SESSION_STORE, or for sessions in the cookie SESSION_REVOCATION_STORE."
             raise ConfigError([Problem("SESSION_REGISTRY", "there is no list of sessions.", remedy)])
         return cls(app, parts.registry, parts.epoch, parts.ring(now), now, current)
 
@@ -243,9 +247,15 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
         return None
     keys = _keys(app, settings)
     with app.app_context():  # Flask-SQLAlchemy tells its engines to nobody else
-        store = _store(settings)
-    registry, epoch = _registry(settings, store)
-    mode = partial(_mode, settings, store, registry=registry, epoch=epoch)
+        store = _store(settings.store, "SESSION_STORE")
+        revoked = _store(settings.revocation_store, "SESSION_REVOCATION_STORE")
+    registry: Registry | None
+    epoch: EpochOfAll | None
+    if revoked is not None:
+        registry, epoch, mode = _revocable(settings, revoked, keys.ring)
+    else:
+        registry, epoch = _registry(settings, store)
+        mode = partial(_mode, settings, store, registry=registry, epoch=epoch)
     settings.write_back(app.config)
     _log_what_is_odd(settings)
     Audit(settings.app_id).listen(app)
@@ -309,14 +319,14 @@ def _device(request: Request, *, records_address: bool) -> Device:
     return Device(label_of(request.headers.get("User-Agent", "")), request.remote_addr or "" if records_address else "")
 
 
-def _store(settings: Settings) -> Store | None:
-    spec = settings.store
+def _store(spec: StoreSpec | None, setting: str) -> Store | None:
     if spec is None:
         return None
     try:
         return spec.store or stores.build(spec.name, spec.options)
     except (ImportError, ValueError) as error:
-        setting = "SESSION_TYPE" if spec.options.url is None else "SESSION_STORE"
+        if setting == "SESSION_STORE" and spec.options.url is None:
+            setting = "SESSION_TYPE"
         raise ConfigError([Problem(setting, f"{error}.", "Then start again.")]) from error
 
 
@@ -333,6 +343,39 @@ def _registry(settings: Settings, store: Store | None) -> tuple[Registry | None,
         refuses=settings.refuses_overflow,
     )
     return registry, EpochOfAll(store, key_prefix=prefix, app_id=app_id)
+
+
+def _revocable(
+    settings: Settings, store: Store, ring: Callable[[int], KeyRing]
+) -> tuple[Registry | None, EpochOfAll, Callable[[str], Mode]]:
+    """What cookie mode has with a revocation store: one of each for all carriers."""
+    prefix, app_id, staleness = settings.key_prefix, settings.app_id, settings.revocation_staleness
+    lineages = Lineages(
+        store,
+        key_prefix=prefix,
+        app_id=app_id,
+        ring=ring,
+        lifetime=settings.timeouts.absolute,
+        cached=staleness,
+    )
+    epoch = EpochOfAll(store, key_prefix=prefix, app_id=app_id, cached=staleness)
+    registry = None
+    if settings.registry:
+        registry = Registry(
+            store,
+            key_prefix=prefix,
+            app_id=app_id,
+            ends=lineages,
+            most=settings.most_per_user,
+            refuses=settings.refuses_overflow,
+            least_ttl=EPOCH_TTL,
+        )
+
+    def mode(carrier: str) -> Mode:
+        cookies = CookieMode(app_id=app_id, carrier=carrier, compress=settings.compress, pad_to=settings.pad_to)
+        return RevocableCookieMode(cookies, lineages, epoch, registry, staleness=staleness)
+
+    return registry, epoch, mode
 
 
 def _mode(

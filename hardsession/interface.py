@@ -271,7 +271,7 @@ def _read(app: Flask, parts: Parts, request: Request, now: int) -> Loaded:
         if token is None:
             return Loaded(lifetime, now, gone)
         opened = parts.mode.open(token, parts.ring(now), now)
-        record, gone = opened.record, Opened(row=opened.row)
+        record, gone = opened.record, Opened(row=opened.row, header=opened.header)
         if record is None:
             return Loaded(lifetime, now, opened, token_came=True, ended=opened.ended, refused=opened.refused)
         timeouts = parts.rules.timeouts_for(permanent=record.header.permanent, lifetime=lifetime)

@@ -134,14 +134,23 @@ class Registry:
         if owner is None:
             return None
         if not self._refuses:
-            read = self._read(owner, ring)
-            if read[0]:
-                return Admission(read[0].epoch, read)
-            return Admission(self._change(owner, ring, now, lambda user: user).epoch)
+            return self.note(owner, ring, now)
         secret = SessionSecret.new()
         entry = msgspec.structs.replace(_entry(header, secret.row_id, UNKNOWN, now), seen=_SLOT_ONLY)
         user = self._change(owner, ring, now, lambda user: self._joined(user, entry, now, refuses=True))
         return Admission(user.epoch, secret=secret)
+
+    def note(self, user_id: str, ring: KeyRing, now: int) -> Admission:
+        """A user's epoch. It stands in the store from now on."""
+        read = self._read(user_id, ring)
+        if read[0]:
+            return Admission(read[0].epoch, read)
+        return Admission(self._change(user_id, ring, now, lambda user: user).epoch)
+
+    def epoch(self, user_id: str, ring: KeyRing) -> int | None:
+        """A user's epoch; None where there is none."""
+        user, _ = self._read(user_id, ring)
+        return user.epoch if user else None
 
     def enroll(
         self,
@@ -231,8 +240,11 @@ class Registry:
         return UserList(user.epoch, user.user_id, (*kept, entry))
 
     def _with_rows(self, entry: Entry, listed: Entry) -> Entry:
-        """One more row of the same session. Those before are kept until known to be over, to be ended with it."""
-        rows = (*(row for row in listed.rows if row not in entry.rows), *entry.rows)
+        """One more row of the same session. Those before are kept until known to be over, to be ended with it.
+
+        A session in a cookie has none; what stands there held its slot.
+        """
+        rows = (*(row for row in listed.rows if entry.rows and row not in entry.rows), *entry.rows)
         if len(rows) > _MOST_ROWS:
             rows = tuple(row for row in rows if row in entry.rows or self._ends.lives(_only(listed, row)))
         device = (entry.label or listed.label, entry.address or listed.address)

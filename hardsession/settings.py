@@ -9,9 +9,10 @@ import logging
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, TypeVar, cast
 
 from . import identity
 from .carriers import CookieCarrier, HeaderCarrier
@@ -72,6 +73,8 @@ SETTINGS = frozenset(
         "SESSION_REFRESH_EACH_REQUEST",
         "SESSION_REGISTRY",
         "SESSION_RENEWAL_INTERVAL",
+        "SESSION_REVOCATION_STALENESS",
+        "SESSION_REVOCATION_STORE",
         "SESSION_SECRET_KEYS",
         "SESSION_SECRET_KEYS_FILE",
         "SESSION_SERIALIZATION_FORMAT",
@@ -192,6 +195,8 @@ class Settings:
     unknown: tuple[str, ...] = ()
     meaningless: tuple[str, ...] = ()
     remember: RememberCookie | None = None
+    revocation_store: StoreSpec | None = None
+    revocation_staleness: int = 0
 
     @classmethod
     def read(cls, config: Mapping[str, Any], *, lenient: bool = False, flask_login: bool = False) -> Settings | None:
@@ -237,7 +242,9 @@ class Settings:
             keep_oversize=reader.choice("SESSION_COOKIE_OVERSIZE", "raise", ("raise", "keep")) == "keep",
             compress=reader.flag("SESSION_COMPRESS", False),
             pad_to=reader.whole("SESSION_PAD_TO", None, 2, _PAD_LIMIT),
-            store=_store(reader),
+            store=(store := _store(reader)),
+            revocation_store=_revocation_store(reader, store),
+            revocation_staleness=reader.seconds("SESSION_REVOCATION_STALENESS", None, least=0) or 0,
             key_prefix=_key_prefix(reader),
             refuses_conflicts=reader.choice("SESSION_CONFLICT", "merge", ("merge", "raise")) == "raise",
             anonymous_in_outage=reader.choice("SESSION_STORE_OUTAGE", "raise", ("raise", "anonymous")) == "anonymous",
@@ -299,6 +306,11 @@ class _Reader:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
         self.problems: list[Problem] = []
+
+    @cached_property
+    def store_timeout(self) -> int:
+        """Seconds for a store to answer. What is wrong with it is told once."""
+        return self.seconds("SESSION_STORE_TIMEOUT", 2) or 2
 
     def problem(self, setting: str, fault: str, remedy: str) -> None:
         self.problems.append(Problem(setting, fault, remedy))
@@ -430,24 +442,55 @@ def _parsed_keys(
 
 def _store(reader: _Reader) -> StoreSpec | None:
     """Where sessions are kept; None: in the cookie."""
-    kind, where = reader.config.get("SESSION_TYPE"), reader.config.get("SESSION_STORE")
-    timeout = reader.seconds("SESSION_STORE_TIMEOUT", 2) or 2
-    own = {name: reader.config[name] for name in reader.config if name.startswith("SESSION_")}
-    name = str(kind or "cookie").lower()
+    where, options = reader.config.get("SESSION_STORE"), _options(reader)
+    if where is not None:
+        return _store_at(reader, "SESSION_STORE", where, options)
+    name = str(reader.config.get("SESSION_TYPE") or "cookie").lower()
+    return None if name in _COOKIE_TYPES else _store_named(reader, "SESSION_TYPE", name, options)
+
+
+def _revocation_store(reader: _Reader, store: StoreSpec | None) -> StoreSpec | None:
+    """Where it stands which cookies are over; None: nowhere."""
+    setting = "SESSION_REVOCATION_STORE"
+    where, options = reader.config.get(setting), _options(reader)
+    if where is None:
+        return None
+    named = isinstance(where, str) and ":" not in where
+    spec = (
+        _store_named(reader, setting, where.lower(), options) if named else _store_at(reader, setting, where, options)
+    )
+    if spec and not spec.atomic:
+        reader.problem(
+            setting, "does not compare and write in one step, so what it ended can come back.", "Use another store."
+        )
+    if store is not None:
+        remedy = "Remove it, or remove SESSION_TYPE and SESSION_STORE."
+        reader.problem(setting, "is for sessions in cookies; those in a store end without it.", remedy)
+    return spec
+
+
+def _store_at(reader: _Reader, setting: str, where: object, options: Options) -> StoreSpec:
+    """The store that a URL names, or that the application made."""
     if isinstance(where, str):
         scheme = where.partition(":")[0].lower()
-        return StoreSpec(SCHEMES.get(scheme, "sqlalchemy"), Options(where, timeout, own))
-    if where is not None:
-        if not all(callable(getattr(where, verb, None)) for verb in ("get", "add", "replace", "delete")):
-            reader.problem("SESSION_STORE", "is neither a URL nor a store.", "See hardsession.stores.Store.")
-        return StoreSpec(type(where).__name__, Options(None, timeout, own), where)
-    if name in _COOKIE_TYPES:
-        return None
-    if name not in STORES:
-        choices = ", ".join(map(repr, ("cookie", *STORES)))
-        reader.problem("SESSION_TYPE", "is no store that this version has.", f"Use one of {choices}.")
-        return None
-    return StoreSpec(name, Options(None, timeout, own))
+        return StoreSpec(SCHEMES.get(scheme, "sqlalchemy"), replace(options, url=where))
+    if not all(callable(getattr(where, verb, None)) for verb in ("get", "add", "replace", "delete")):
+        reader.problem(setting, "is neither a URL nor a store.", "See hardsession.stores.Store.")
+        return StoreSpec("memory", options)
+    return StoreSpec(type(where).__name__, options, cast("Store", where))
+
+
+def _store_named(reader: _Reader, setting: str, name: str, options: Options) -> StoreSpec | None:
+    if name in STORES:
+        return StoreSpec(name, options)
+    choices = ", ".join(map(repr, ("cookie", *STORES) if setting == "SESSION_TYPE" else STORES))
+    reader.problem(setting, "is no store that this version has.", f"Use one of {choices}.")
+    return None
+
+
+def _options(reader: _Reader) -> Options:
+    own = {name: reader.config[name] for name in reader.config if name.startswith("SESSION_")}
+    return Options(None, reader.store_timeout, own)
 
 
 def _key_prefix(reader: _Reader) -> str:

@@ -38,8 +38,9 @@ class Opened:
     """What a token came to: a session, or why there is none any more.
 
     `late` marks an id that another request gave up a moment ago, whose successor the browser is about to learn. A row
-    may be there without a session: it is over or does not open, and can still be ended. `cloned` is the session of an
-    id that came though its successor had been in use for long.
+    may be there without a session: it is over or does not open, and can still be ended. So may a `header`, of a session
+    in a cookie that can be ended. `cloned` is the session of an id that came though its successor had been in use for
+    long.
     """
 
     record: Record | None = None
@@ -48,6 +49,7 @@ class Opened:
     late: bool = False
     refused: Refusal | None = None
     cloned: Lineage | None = None
+    header: Header | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,15 @@ class CookieMode:
 
     def open(self, token: str, ring: KeyRing, _now: int) -> Opened:
         """The session in a token; TokenRefused for whatever is not one."""
+        return Opened(self.record(token, ring))
+
+    def record(self, token: str, ring: KeyRing) -> Record:
+        """What is sealed in a token; TokenRefused for whatever is not one."""
         try:
             blob = from_text(token)
         except ValueError:
             raise TokenRefused(Refusal.ENCODING) from None
-        return Opened(Record.unpack(self._sealer.open(blob, ring)))
+        return Record.unpack(self._sealer.open(blob, ring))
 
     def admit(self, _header: Header, _ring: KeyRing, _now: int) -> Admission | None:
         """Nobody counts sessions that nobody keeps."""

@@ -76,3 +76,15 @@ def test_replayed_cookie_is_still_one_session(app, log_in, attacker):
     handles = {attacker.shows(stolen, lambda: current_session.handle).value for _ in range(2)}
 
     assert len(handles) == 1
+
+
+def test_revocation_store_ends_copies_at_a_new_id_and_no_sooner(store, make_app, log_in, attacker, act):
+    """With a revocation store a copy ends at the next new id; until then its holder can go back in its own data."""
+    app = make_app(SESSION_REVOCATION_STORE=store)
+    attacker, mallory = attacker.against(app), log_in(app, coupons=1)
+    before = attacker.steals(mallory)
+
+    act(mallory, lambda: session.update(coupons=0))
+    assert attacker.reads(before) == {"coupons": 1}
+    act(mallory, lambda: session.update(role="customer"))
+    assert attacker.reads(before) == {}

@@ -141,3 +141,28 @@ def test_copies_of_earlier_ids_are_over_too(store, app, attacker, act):
 
     assert len({*copies}) == 4
     assert [attacker.reads(copy) for copy in copies] == [{}] * 4
+
+
+@pytest.mark.parametrize("way", LOGOUTS)
+def test_copy_of_a_cookie_is_over_with_a_revocation_store(store, make_app, log_in, attacker, act, way):
+    """In cookie mode with a revocation store no copy from any moment of the session opens anything after the logout."""
+    app = make_app(SESSION_REVOCATION_STORE=store)
+    attacker, victim, copies = attacker.against(app), log_in(app, user_id="ada", draft="Ada's"), []
+    for step in (
+        lambda: session.update(cart=["tea"]),
+        lambda: HardSession().regenerate(),
+        lambda: session.update(role="editor"),
+    ):
+        copies.append(attacker.steals(victim))
+        act(victim, step)
+    copies.append(attacker.steals(victim))
+    assert attacker.reads(copies[-1])["draft"] == "Ada's"
+
+    act(victim, LOGOUTS[way])
+
+    assert [attacker.reads(copy) for copy in copies] == [{}] * 4
+    for use in USES.values():
+        answer = attacker.shows(copies[-1], use)
+        assert attacker.reads(copies[-1]) == {}
+        for cookie in answer.cookies:
+            assert "draft" not in attacker.reads(cookie.partition(";")[0].removeprefix(f"{NAME}="))
