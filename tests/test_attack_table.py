@@ -15,9 +15,8 @@ import pytest
 
 FOLDER = Path(__file__).parent
 
-REGISTRY = "registry and revocation"
 MIGRATION = "migration"
-PARTS = {REGISTRY, MIGRATION}
+PARTS = {MIGRATION}
 
 REQUIREMENTS = {
     # Sources: OWASP ASVS 5.0; NIST SP 800-63B-4; OWASP Session Management Cheat Sheet; OWASP Web Security Testing Guide
@@ -76,27 +75,27 @@ REQUIREMENTS = {
         "test_registry.py::TestRevoke::test_user",
         "test_registry.py::TestRevoke::test_all",
         "test_registry.py::TestRevoke::test_all_in_every_process",
-        REGISTRY,
+        "test_revocable_cookies.py::TestEnds::test_revoke_one_the_others_a_user_and_all",
     ],
     # End the others after a password change.
     "R12": [
         "test_registry.py::TestRevoke::test_others",
         "attacks/test_revoke_others_with_a_shared_cookie.py::test_thief_with_the_same_cookie",
-        REGISTRY,
+        "test_revocable_cookies.py::TestEnds::test_revoke_one_the_others_a_user_and_all",
     ],
     # List one's own sessions, end one.
     "R13": [
         "test_registry.py::TestList::test_own_sessions",
         "test_registry.py::TestRevoke::test_one",
         "attacks/test_handle_of_another_user.py::test_handle_ends_nothing_of_anybody_else",
-        REGISTRY,
+        "test_revocable_cookies.py::TestEnds::test_list",
     ],
     # A cap on sessions per user.
     "R14": [
         "test_registry.py::TestCap::test_oldest_goes",
         "test_registry.py::TestCap::test_refused",
         "attacks/test_cap_under_parallel_logins.py::test_twenty_logins_at_once",
-        REGISTRY,
+        "test_revocable_cookies.py::TestEnds::test_parallel_logins_never_exceed_a_cap",
     ],
     # Step-up from a sealed time that no payload can fake.
     "R15": [
@@ -363,7 +362,7 @@ ATTACKS = {
     "revoke_others_and_all": [
         "attacks/test_revoke_others_and_all.py::test_thief_is_out",
         "attacks/test_revoke_others_and_all.py::test_others_are_left_alone",
-        REGISTRY,
+        "test_revocable_cookies.py::TestEnds::test_revoke_one_the_others_a_user_and_all",
     ],
     "cap_under_parallel_logins": [
         "attacks/test_cap_under_parallel_logins.py::test_twenty_logins_at_once",
@@ -556,7 +555,7 @@ RACES = {
     ],
     "revoke_during_request": [
         "races/test_registry_races.py::test_revoke_during_request",
-        REGISTRY,
+        "test_revocable_cookies.py::TestRaces::test_late_request_sets_no_cookie",
     ],
     "purge_during_write": [
         "races/test_races.py::TestWrites::test_purge_during_write",
@@ -597,7 +596,7 @@ RACES = {
     "revoke_user_during_login": [
         "races/test_registry_races.py::test_revoke_user_during_login",
         "races/test_registry_races.py::test_revoke_user_during_login_over_a_session",
-        REGISTRY,
+        "test_revocable_cookies.py::TestRaces::test_revoke_user_during_login",
     ],
     "revoke_during_renewal": [
         "races/test_registry_races.py::test_revoke_during_a_new_id",

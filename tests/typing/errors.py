@@ -78,6 +78,8 @@ def events() -> None:
     assert_type(signals.session_regenerated, NamedSignal)
     assert_type(signals.session_expired, NamedSignal)
     assert_type(signals.session_destroyed, NamedSignal)
+    assert_type(signals.session_renewed, NamedSignal)
+    assert_type(signals.session_cloned, NamedSignal)
     assert_type(signals.session_revoked, NamedSignal)
     assert_type(signals.session_use_after_end, NamedSignal)
     assert_type(signals.session_rejected, NamedSignal)
