@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TypeVar, cast
 from weakref import ref
 
-from flask import Flask, current_app, session
+from flask import Flask, current_app, has_app_context, session
 
 from . import signals, stores
 from .audit import Audit
@@ -106,9 +107,7 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
     settings = read_settings(app)
     if settings is None:
         return None
-    keys = _keys(app, settings)
-    with app.app_context():  # Flask-SQLAlchemy tells its engines to nobody else
-        mode = _mode(settings)
+    keys, mode = _keys(app, settings), _mode(app, settings)
     settings.write_back(app.config)
     _log_what_is_odd(settings)
     Audit(settings.app_id).listen(app)
@@ -156,19 +155,29 @@ def _keys(app: Flask, settings: Settings) -> FixedKeys | FileKeys:
     return FileKeys(settings.keys_file, refuse)
 
 
-def _mode(settings: Settings) -> Mode:
+def _mode(app: Flask, settings: Settings) -> Mode:
     app_id, carrier, compress, pad_to = settings.app_id, settings.cookie.binding, settings.compress, settings.pad_to
     spec = settings.store
     if spec is None:
         return CookieMode(app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to)
     try:
-        store = spec.store or stores.build(spec.name, spec.options)
+        with _current(app):
+            store = spec.store or stores.build(spec.name, spec.options)
     except (ImportError, ValueError) as error:
         setting = "SESSION_TYPE" if spec.options.url is None else "SESSION_STORE"
         raise ConfigError([Problem(setting, f"{error}.", "Then start again.")]) from error
     return ServerSideMode(
         store, key_prefix=settings.key_prefix, app_id=app_id, carrier=carrier, compress=compress, pad_to=pad_to
     )
+
+
+def _current(app: Flask) -> AbstractContextManager[object]:
+    """Make the application current, since Flask-SQLAlchemy tells its engines to nobody else.
+
+    Where it is already, as in a request, nothing is done: what the application does at the end of a context would be
+    done twice.
+    """
+    return nullcontext() if has_app_context() and _unwrapped(current_app) is app else app.app_context()
 
 
 def _log_what_is_odd(settings: Settings) -> None:
