@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 from weakref import ref
 
-from flask import Flask, Request, current_app, has_request_context, session
+from flask import Flask, Request, current_app, has_app_context, has_request_context, session
 
 from . import identity, signals, stores
 from .audit import Audit
@@ -246,9 +247,8 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
     if settings is None:
         return None
     keys = _keys(app, settings)
-    with app.app_context():  # Flask-SQLAlchemy tells its engines to nobody else
-        store = _store(settings.store, "SESSION_STORE")
-        revoked = _store(settings.revocation_store, "SESSION_REVOCATION_STORE")
+    store = _store(app, settings.store, "SESSION_STORE")
+    revoked = _store(app, settings.revocation_store, "SESSION_REVOCATION_STORE")
     registry: Registry | None
     epoch: EpochOfAll | None
     if revoked is not None:
@@ -319,11 +319,12 @@ def _device(request: Request, *, records_address: bool) -> Device:
     return Device(label_of(request.headers.get("User-Agent", "")), request.remote_addr or "" if records_address else "")
 
 
-def _store(spec: StoreSpec | None, setting: str) -> Store | None:
+def _store(app: Flask, spec: StoreSpec | None, setting: str) -> Store | None:
     if spec is None:
         return None
     try:
-        return spec.store or stores.build(spec.name, spec.options)
+        with _current(app):
+            return spec.store or stores.build(spec.name, spec.options)
     except (ImportError, ValueError) as error:
         if setting == "SESSION_STORE" and spec.options.url is None:
             setting = "SESSION_TYPE"
@@ -396,6 +397,15 @@ def _mode(
         compress=compress,
         pad_to=pad_to,
     )
+
+
+def _current(app: Flask) -> AbstractContextManager[object]:
+    """Make the application current, since Flask-SQLAlchemy tells its engines to nobody else.
+
+    Where it is already, as in a request, nothing is done: what the application does at the end of a context would be
+    done twice.
+    """
+    return nullcontext() if has_app_context() and _unwrapped(current_app) is app else app.app_context()
 
 
 def _log_what_is_odd(settings: Settings) -> None:

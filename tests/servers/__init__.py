@@ -34,6 +34,16 @@ PATIENCE = 20
 """Seconds after which a test that waits for another thread or a server fails instead of hanging."""
 
 
+_taken: set[int] = set()
+
+
+def free_port() -> int:
+    """A port that nothing listens on, and that no other server of this run has, which may have yet to start."""
+    port: int = port_for.get_port(None, exclude_ports=_taken)
+    _taken.add(port)
+    return port
+
+
 class Server(ABC):
     """A server of our own. `options` go to its command line."""
 
@@ -48,7 +58,7 @@ class Server(ABC):
     def __init__(self, *options: str) -> None:
         self.options = options
         self.folder = Path(tempfile.mkdtemp(prefix="hardsession-", dir="/tmp"))  # short, and others may enter /tmp
-        self.port: int = port_for.get_port(None)
+        self.port: int = free_port()
         self._process: _Process | None = None
 
     @abstractmethod

@@ -76,4 +76,6 @@ class DynamoDB(Server):
 
     def empty_store(self) -> Store:
         self.empty()
-        return DynamoDBStore(self.client())
+        store = DynamoDBStore(self.client())
+        store.get("k")  # makes the table
+        return store

@@ -9,14 +9,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-import port_for
 import redis
 import trustme
 
 from hardsession.stores import Store
 from hardsession.stores.redis import RedisStore
 
-from . import PATIENCE, Server
+from . import PATIENCE, Server, free_port
 
 
 def once(library: Any = redis) -> Any:
@@ -195,7 +194,7 @@ class RedisCluster(_Several):
 class _ClusterNode(Redis):
     def __init__(self, *options: str) -> None:
         super().__init__(*options)
-        self.bus: int = port_for.get_port(None)
+        self.bus: int = free_port()
 
     def command(self) -> list[str]:
         cluster = ["--cluster-enabled", "yes", "--cluster-port", str(self.bus), "--cluster-node-timeout", "1000"]
