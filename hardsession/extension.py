@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 from weakref import ref
 
-from flask import Flask, Request, current_app, has_request_context, session
+from flask import Flask, Request, current_app, has_app_context, has_request_context, session
 
 from . import identity, signals, stores
 from .audit import Audit
@@ -242,8 +243,7 @@ def _build(app: Flask, serializers: Serializers) -> Parts | None:
     if settings is None:
         return None
     keys = _keys(app, settings)
-    with app.app_context():  # Flask-SQLAlchemy tells its engines to nobody else
-        store = _store(settings)
+    store = _store(app, settings)
     registry, epoch = _registry(settings, store)
     mode = partial(_mode, settings, store, registry=registry, epoch=epoch)
     settings.write_back(app.config)
@@ -308,15 +308,25 @@ def _device(request: Request, *, records_address: bool) -> Device:
     return Device(label_of(request.headers.get("User-Agent", "")), request.remote_addr or "" if records_address else "")
 
 
-def _store(settings: Settings) -> Store | None:
+def _store(app: Flask, settings: Settings) -> Store | None:
     spec = settings.store
     if spec is None:
         return None
     try:
-        return spec.store or stores.build(spec.name, spec.options)
+        with _current(app):
+            return spec.store or stores.build(spec.name, spec.options)
     except (ImportError, ValueError) as error:
         setting = "SESSION_TYPE" if spec.options.url is None else "SESSION_STORE"
         raise ConfigError([Problem(setting, f"{error}.", "Then start again.")]) from error
+
+
+def _current(app: Flask) -> AbstractContextManager[object]:
+    """Make the application current, since Flask-SQLAlchemy tells its engines to nobody else.
+
+    Where it is already, as in a request, nothing is done: what the application does at the end of a context would be
+    done twice.
+    """
+    return nullcontext() if has_app_context() and _unwrapped(current_app) is app else app.app_context()
 
 
 def _registry(settings: Settings, store: Store | None) -> tuple[Registry | None, EpochOfAll | None]:

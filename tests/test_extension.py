@@ -156,6 +156,18 @@ class TestWhenSettingsAreRead:
         assert client.get("/").text == "42"
         assert client.get_cookie("sid") is not None
 
+    @pytest.mark.parametrize("store", [None, "sqlite:///sessions.db"], ids=["cookie", "store"])
+    def test_in_the_context_of_the_request(self, late, store, tmp_path, monkeypatch):
+        """What the application does at the end of a context is done once in the first request, as in every other."""
+        monkeypatch.chdir(tmp_path)
+        late.config["SESSION_STORE"] = store
+        ends = []
+        late.teardown_appcontext(ends.append)
+
+        late.test_client().get("/")
+
+        assert ends == [None]
+
     def test_by_ready(self, late):
         """`ready()` resolves them at once."""
         HardSession(late).ready()
