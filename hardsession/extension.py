@@ -331,6 +331,15 @@ def _store(app: Flask, spec: StoreSpec | None, setting: str) -> Store | None:
         raise ConfigError([Problem(setting, f"{error}.", "Then start again.")]) from error
 
 
+def _current(app: Flask) -> AbstractContextManager[object]:
+    """Make the application current, since Flask-SQLAlchemy tells its engines to nobody else.
+
+    Where it is already, as in a request, nothing is done: what the application does at the end of a context would be
+    done twice.
+    """
+    return nullcontext() if has_app_context() and _unwrapped(current_app) is app else app.app_context()
+
+
 def _registry(settings: Settings, store: Store | None) -> tuple[Registry | None, EpochOfAll | None]:
     if store is None or not settings.registry:
         return None, None
