@@ -408,15 +408,6 @@ def _mode(
     )
 
 
-def _current(app: Flask) -> AbstractContextManager[object]:
-    """Make the application current, since Flask-SQLAlchemy tells its engines to nobody else.
-
-    Where it is already, as in a request, nothing is done: what the application does at the end of a context would be
-    done twice.
-    """
-    return nullcontext() if has_app_context() and _unwrapped(current_app) is app else app.app_context()
-
-
 def _log_what_is_odd(settings: Settings) -> None:
     for name in settings.meaningless:
         _log.warning("%s does nothing here, and can go: %s.", name, MEANINGLESS[name])
