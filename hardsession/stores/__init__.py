@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from importlib import import_module
 from typing import Any, NewType, Protocol, runtime_checkable
 from weakref import WeakSet
+
+from ..errors import StoreError
 
 Version = NewType("Version", bytes)
 """Names one write of one key, and never comes again for it, not even after it was deleted and added anew."""
@@ -89,6 +91,17 @@ class Scannable(Protocol):
 def new_version() -> Version:
     """128 random bits: no two writes ever have the same."""
     return Version(os.urandom(VERSION_LENGTH))
+
+
+@contextmanager
+def store_errors(problem: str, kind: type[Exception] = Exception) -> Iterator[None]:
+    """Raise StoreError, with these words, from an error of the driver's, which is of this kind."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except kind as error:
+        raise StoreError(problem) from error
 
 
 class Inherits(Protocol):

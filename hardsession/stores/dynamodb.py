@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -16,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from ..errors import StoreError
-from . import VERSION_LENGTH, Options, Outcome, Stored, Version, forget_after_fork, new_version
+from . import VERSION_LENGTH, Options, Outcome, Stored, Version, forget_after_fork, new_version, store_errors
 
 _LIMIT = 400 * 1024 - 256  # an item has 400 KB, and its key, its other attributes and all their names count
 _KEY = {"AttributeName": "id", "KeyType": "HASH"}
@@ -32,6 +31,9 @@ _FREE = (
 _UNCHANGED = f"version = :seen AND {_EXPIRY} > :now"
 
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
+
+# boto3's errors have no base in common, and on a broken answer it fails with any of Python's.
+_store_errors = partial(store_errors, "DynamoDB cannot be used.")
 
 
 class DynamoDBStore:
@@ -246,13 +248,3 @@ def _stored(item: dict[str, Any]) -> Stored | None:
 
 def _code(error: ClientError) -> Any:
     return error.response["Error"]["Code"]
-
-
-@contextlib.contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:  # boto3's have no base in common, and on a broken answer it fails with any of Python's
-        raise StoreError("DynamoDB cannot be used.") from error
