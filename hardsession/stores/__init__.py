@@ -163,6 +163,12 @@ class Options:
     timeout: float
     settings: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def create(self) -> bool:
+        """`SESSION_CREATE_TABLES`: whether a store makes the table or the index that it needs."""
+        create = self.settings.get("SESSION_CREATE_TABLES")
+        return create is None or bool(create)
+
 
 def build(name: str, options: Options) -> Store:
     """Build a store, and import its driver now. It connects to nothing yet.

@@ -193,7 +193,7 @@ class DynamoDBStore:
 def build(options: Options) -> DynamoDBStore:
     """From a resource or a client in `SESSION_DYNAMODB`; without, from the region and credentials that boto3 finds."""
     settings = options.settings
-    given, create = settings.get("SESSION_DYNAMODB"), settings.get("SESSION_CREATE_TABLES")
+    given = settings.get("SESSION_DYNAMODB")
     names = {settings.get(name) or None for name in ("SESSION_DYNAMODB_TABLE", "SESSION_DYNAMODB_TABLE_NAME")} - {None}
     if given is None:
         _check_environment()
@@ -204,7 +204,7 @@ def build(options: Options) -> DynamoDBStore:
     table = names.pop() if names else "Sessions"
     if not isinstance(table, str):
         raise ValueError("SESSION_DYNAMODB_TABLE is no text")
-    return DynamoDBStore(given, table=table, create=True if create is None else bool(create), timeout=options.timeout)
+    return DynamoDBStore(given, table=table, create=options.create, timeout=options.timeout)
 
 
 def _check_environment() -> None:

@@ -173,7 +173,7 @@ class MongoDBStore:
 def build(options: Options) -> MongoDBStore:
     """From a URL, or a client in `SESSION_MONGODB`; without both, MongoDB on this machine."""
     settings = options.settings
-    given, create = settings.get("SESSION_MONGODB"), settings.get("SESSION_CREATE_TABLES")
+    given = settings.get("SESSION_MONGODB")
     client = given if isinstance(given, MongoClient) else getattr(given, "cx", None)
     if options.url is not None or given is None:
         client = options.url or "mongodb://localhost:27017"
@@ -183,7 +183,7 @@ def build(options: Options) -> MongoDBStore:
         client,
         database=_name(settings.get("SESSION_MONGODB_DB") or "flask_session", "SESSION_MONGODB_DB"),
         collection=_name(settings.get("SESSION_MONGODB_COLLECT") or "sessions", "SESSION_MONGODB_COLLECT"),
-        create=True if create is None else bool(create),
+        create=options.create,
         timeout=options.timeout,
     )
 
