@@ -46,7 +46,7 @@ def free_port() -> int:
 
 
 def certify(folder: Path) -> None:
-    """Write the certificate of an authority of our own, `ca.pem`, and one of this machine with its key, `server.pem`."""
+    """Write the certificate of an authority of our own, `ca.pem`, and one of 127.0.0.1 with its key, `server.pem`."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
