@@ -26,13 +26,22 @@ from .stores import NOT_ATOMIC, SCHEMES, STORES, Options, Store
 
 T = TypeVar("T")
 
+MEANINGLESS = {
+    "SESSION_CLEANUP_N_REQUESTS": "no request cleans up: call the store's purge()",
+    "SESSION_FILE_THRESHOLD": "no session that lives is ever pruned",
+    "SESSION_ID_LENGTH": "a session's secret always has 256 bits",
+    "SESSION_SQLALCHEMY_SEQUENCE": "a row's key is its name, and no number",
+    "SESSION_USE_SIGNER": "the cookie is always sealed",
+}
+"""Settings of flask-session that are accepted and do nothing, and why."""
+
 SETTINGS = frozenset(
     {
+        *MEANINGLESS,
         "SESSION_ABSOLUTE_TIMEOUT",
         "SESSION_ALLOW_PLAIN_HTTP",
         "SESSION_APP_ID",
         "SESSION_CACHELIB",
-        "SESSION_CLEANUP_N_REQUESTS",
         "SESSION_CLONE_POLICY",
         "SESSION_COMPRESS",
         "SESSION_CONFLICT",
@@ -50,10 +59,8 @@ SETTINGS = frozenset(
         "SESSION_DYNAMODB_TABLE_NAME",
         "SESSION_FILE_DIR",
         "SESSION_FILE_MODE",
-        "SESSION_FILE_THRESHOLD",
         "SESSION_IDENTITY_KEYS",
         "SESSION_IDLE_TIMEOUT",
-        "SESSION_ID_LENGTH",
         "SESSION_KEY_PREFIX",
         "SESSION_MAX_PER_USER",
         "SESSION_MEMCACHED",
@@ -82,7 +89,6 @@ SETTINGS = frozenset(
         "SESSION_SQLALCHEMY",
         "SESSION_SQLALCHEMY_BIND_KEY",
         "SESSION_SQLALCHEMY_SCHEMA",
-        "SESSION_SQLALCHEMY_SEQUENCE",
         "SESSION_SQLALCHEMY_TABLE",
         "SESSION_STORE",
         "SESSION_STORE_OUTAGE",
@@ -90,19 +96,9 @@ SETTINGS = frozenset(
         "SESSION_TOKEN_HEADER",
         "SESSION_TOUCH_INTERVAL",
         "SESSION_TYPE",
-        "SESSION_USE_SIGNER",
     }
 )
 """The names that mean something to this version, or to a neighbour of it."""
-
-MEANINGLESS = {
-    "SESSION_CLEANUP_N_REQUESTS": "no request cleans up: call the store's purge()",
-    "SESSION_FILE_THRESHOLD": "no session that lives is ever pruned",
-    "SESSION_ID_LENGTH": "a session's secret always has 256 bits",
-    "SESSION_SQLALCHEMY_SEQUENCE": "a row's key is its name, and no number",
-    "SESSION_USE_SIGNER": "the cookie is always sealed",
-}
-"""Settings of flask-session that are accepted and do nothing, and why."""
 
 MAX_LIFETIME = 400 * 86400
 """Seconds: browsers keep no cookie for longer (RFC 6265bis)."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from importlib import import_module
 from typing import Any, NewType, Protocol, runtime_checkable
 from weakref import WeakSet
+
+from ..errors import StoreError
 
 Version = NewType("Version", bytes)
 """Names one write of one key, and never comes again for it, not even after it was deleted and added anew."""
@@ -91,6 +93,17 @@ def new_version() -> Version:
     return Version(os.urandom(VERSION_LENGTH))
 
 
+@contextmanager
+def store_errors(problem: str, kind: type[Exception] = Exception) -> Iterator[None]:
+    """Raise StoreError, with these words, from an error of the driver's, which is of this kind."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except kind as error:
+        raise StoreError(problem) from error
+
+
 class Inherits(Protocol):
     """A store that holds what a forked process must not share with its parent: connections, a lock."""
 
@@ -149,6 +162,12 @@ class Options:
     url: str | None = field(repr=False)
     timeout: float
     settings: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def create(self) -> bool:
+        """`SESSION_CREATE_TABLES`: whether a store makes the table or the index that it needs."""
+        create = self.settings.get("SESSION_CREATE_TABLES")
+        return create is None or bool(create)
 
 
 def build(name: str, options: Options) -> Store:

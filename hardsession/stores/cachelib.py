@@ -6,10 +6,8 @@ nothing is lost there. Of two processes that write at once, the later may undo w
 
 from __future__ import annotations
 
-import contextlib
 import pickle
-from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -20,7 +18,7 @@ from cachelib.file import FileSystemCache
 from cachelib.serializers import FileSystemSerializer
 
 from ..errors import StoreError
-from . import VERSION_LENGTH, Options, Outcome, Stored, Version, forget_after_fork, new_version
+from . import VERSION_LENGTH, Options, Outcome, Stored, Version, forget_after_fork, new_version, store_errors
 
 _MARK = b"hsc1"
 _VALUE = len(_MARK) + VERSION_LENGTH
@@ -32,6 +30,9 @@ _UNREADABLE = (
     *(ImportError, LookupError, MemoryError, TypeError, ValueError),
 )
 """What unpickling raises when somebody else's bytes stand under our key."""
+
+# Each cache has another driver beneath it, with errors of its own.
+_store_errors = partial(store_errors, "The cache cannot be used.")
 
 
 class CachelibStore:
@@ -133,14 +134,3 @@ class _Bytes(FileSystemSerializer):
 
     def load(self, f: IO[bytes]) -> bytes:
         return f.read()
-
-
-@contextlib.contextmanager
-def _store_errors() -> Iterator[None]:
-    """Each cache has another driver beneath it, with errors of its own."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:
-        raise StoreError("The cache cannot be used.") from error

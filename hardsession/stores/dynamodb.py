@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -16,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from ..errors import StoreError
-from . import VERSION_LENGTH, Options, Outcome, Stored, Version, forget_after_fork, new_version
+from . import VERSION_LENGTH, Options, Outcome, Stored, Version, forget_after_fork, new_version, store_errors
 
 _LIMIT = 400 * 1024 - 256  # an item has 400 KB, and its key, its other attributes and all their names count
 _KEY = {"AttributeName": "id", "KeyType": "HASH"}
@@ -32,6 +31,9 @@ _FREE = (
 _UNCHANGED = f"version = :seen AND {_EXPIRY} > :now"
 
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
+
+# boto3's errors have no base in common, and on a broken answer it fails with any of Python's.
+_store_errors = partial(store_errors, "DynamoDB cannot be used.")
 
 
 class DynamoDBStore:
@@ -191,7 +193,7 @@ class DynamoDBStore:
 def build(options: Options) -> DynamoDBStore:
     """From a resource or a client in `SESSION_DYNAMODB`; without, from the region and credentials that boto3 finds."""
     settings = options.settings
-    given, create = settings.get("SESSION_DYNAMODB"), settings.get("SESSION_CREATE_TABLES")
+    given = settings.get("SESSION_DYNAMODB")
     names = {settings.get(name) or None for name in ("SESSION_DYNAMODB_TABLE", "SESSION_DYNAMODB_TABLE_NAME")} - {None}
     if given is None:
         _check_environment()
@@ -202,7 +204,7 @@ def build(options: Options) -> DynamoDBStore:
     table = names.pop() if names else "Sessions"
     if not isinstance(table, str):
         raise ValueError("SESSION_DYNAMODB_TABLE is no text")
-    return DynamoDBStore(given, table=table, create=True if create is None else bool(create), timeout=options.timeout)
+    return DynamoDBStore(given, table=table, create=options.create, timeout=options.timeout)
 
 
 def _check_environment() -> None:
@@ -246,13 +248,3 @@ def _stored(item: dict[str, Any]) -> Stored | None:
 
 def _code(error: ClientError) -> Any:
     return error.response["Error"]["Code"]
-
-
-@contextlib.contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:  # boto3's have no base in common, and on a broken answer it fails with any of Python's
-        raise StoreError("DynamoDB cannot be used.") from error

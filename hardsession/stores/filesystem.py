@@ -22,6 +22,7 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
@@ -29,8 +30,7 @@ from stat import S_ISREG
 from struct import Struct
 from urllib.parse import unquote, urlsplit
 
-from ..errors import StoreError
-from . import Options, Outcome, Stored, Version, new_version
+from . import Options, Outcome, Stored, Version, new_version, store_errors
 
 _MAGIC = b"hsf1"
 _HEAD = Struct(">4s16sQH")
@@ -38,6 +38,8 @@ _LOCK = ".lock"
 _DRAFT = ".new"
 _BATCH = 500
 _PAUSE = 0.005
+
+_store_errors = partial(store_errors, "The session folder cannot be used.", OSError)
 
 
 class FilesystemStore:
@@ -243,11 +245,3 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError("The session folder cannot be used.") from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import weakref
 from collections.abc import Iterator
 from contextvars import Context
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError, InvalidName, OperationFailure, PyM
 from pymongo.read_concern import ReadConcern
 
 from ..errors import StoreError
-from . import VERSION_LENGTH, Options, Outcome, Stored, Version, forget_after_fork, new_version
+from . import VERSION_LENGTH, Options, Outcome, Stored, Version, forget_after_fork, new_version, store_errors
 
 _LIMIT = 2**24 - 512  # a document has 16 MB, and its key, its other fields and all their names count
 _NAME_LIMIT = 63
@@ -40,6 +40,9 @@ _OURS: dict[str, Any] = {
 }
 
 _Document = dict[str, Any]
+
+# Beside its own errors, pymongo has those of BSON, of DNS and of its warnings.
+_store_errors = partial(store_errors, "MongoDB cannot be used.")
 
 
 class MongoDBStore:
@@ -170,7 +173,7 @@ class MongoDBStore:
 def build(options: Options) -> MongoDBStore:
     """From a URL, or a client in `SESSION_MONGODB`; without both, MongoDB on this machine."""
     settings = options.settings
-    given, create = settings.get("SESSION_MONGODB"), settings.get("SESSION_CREATE_TABLES")
+    given = settings.get("SESSION_MONGODB")
     client = given if isinstance(given, MongoClient) else getattr(given, "cx", None)
     if options.url is not None or given is None:
         client = options.url or "mongodb://localhost:27017"
@@ -180,7 +183,7 @@ def build(options: Options) -> MongoDBStore:
         client,
         database=_name(settings.get("SESSION_MONGODB_DB") or "flask_session", "SESSION_MONGODB_DB"),
         collection=_name(settings.get("SESSION_MONGODB_COLLECT") or "sessions", "SESSION_MONGODB_COLLECT"),
-        create=True if create is None else bool(create),
+        create=options.create,
         timeout=options.timeout,
     )
 
@@ -216,11 +219,3 @@ def _document(value: bytes, ttl: int) -> _Document:
 def _date() -> DatetimeMS:
     """Now, in whole seconds."""
     return DatetimeMS(1000 * int(time.time()))
-
-
-@contextlib.contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # beside its own, pymongo has those of BSON, of DNS and of its warnings
-        raise StoreError("MongoDB cannot be used.") from error

@@ -5,12 +5,12 @@ A client that the application brings need not be redis-py's, nor have its errors
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from ..errors import StoreError
-from . import VERSION_LENGTH, Options, Outcome, Stored, Version, new_version
+from . import VERSION_LENGTH, Options, Outcome, Stored, Version, new_version, store_errors
 
 # Answers of the script. One that the driver sent twice finds its own version, and says again that it is done.
 # Redis hands out errors as tables; any but that of a foreign type is an outage and goes to the caller.
@@ -24,6 +24,9 @@ if found ~= ARGV[3] and found ~= string.sub(ARGV[1], 1, 16) then return 'CONFLIC
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 'DONE'
 """
+
+# A client may be of a library whose errors are not those of redis-py.
+_store_errors = partial(store_errors, "Redis cannot be used.")
 
 
 class RedisStore:
@@ -163,13 +166,3 @@ def _escaped(text: str) -> str:
 def _is_foreign(error: Exception) -> bool:
     """Whether a list or a hash stands under our key, somebody else's value. Any other refusal is an outage."""
     return str(error).startswith("WRONGTYPE")
-
-
-@contextlib.contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:
-        raise StoreError("Redis cannot be used.") from error

@@ -205,12 +205,11 @@ class _Statements:
 def build(options: Options) -> SQLAlchemyStore:
     """From a URL, or from `SESSION_SQLALCHEMY`: a Flask-SQLAlchemy object, an Engine or a URL."""
     settings = options.settings
-    create = settings.get("SESSION_CREATE_TABLES")
     return SQLAlchemyStore(
         options.url or _engine(settings),
         table=settings.get("SESSION_SQLALCHEMY_TABLE") or "sessions",
         schema=settings.get("SESSION_SQLALCHEMY_SCHEMA"),
-        create=True if create is None else bool(create),
+        create=options.create,
         timeout=options.timeout,
     )
 

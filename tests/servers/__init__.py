@@ -23,6 +23,7 @@ from typing import Any, ClassVar, NoReturn, Self
 import mirakuru.base
 import port_for
 import pytest
+import trustme
 
 from hardsession.stores import Store
 
@@ -42,6 +43,13 @@ def free_port() -> int:
     port: int = port_for.get_port(None, exclude_ports=_taken)
     _taken.add(port)
     return port
+
+
+def certify(folder: Path) -> None:
+    """Write the certificate of an authority of our own, `ca.pem`, and one of 127.0.0.1 with its key, `server.pem`."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
 
 
 class Server(ABC):

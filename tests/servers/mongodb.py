@@ -6,14 +6,13 @@ import contextlib
 from typing import Any, ClassVar
 
 import freezegun
-import trustme
 from pymongo import MongoClient, WriteConcern
 from pymongo.errors import OperationFailure
 
 from hardsession.stores import Store
 from hardsession.stores.mongodb import MongoDBStore
 
-from . import PATIENCE, Server
+from . import PATIENCE, Server, certify
 
 # pymongo looks at the clock to see what is left of its time, and a clock that tests move is not that.
 freezegun.configure(extend_ignore_list=["pymongo"])
@@ -86,9 +85,7 @@ class MongoDBWithTLS(MongoDB):
 
     def __init__(self, *options: str) -> None:
         super().__init__(*options)
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
-        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(self.folder / "server.pem"))
+        certify(self.folder)
 
     @property
     def url(self) -> str:

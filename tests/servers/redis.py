@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis
-import trustme
 
 from hardsession.stores import Store
 from hardsession.stores.redis import RedisStore
 
-from . import PATIENCE, Server, free_port
+from . import PATIENCE, Server, certify, free_port
 
 
 def once(library: Any = redis) -> Any:
@@ -79,9 +78,7 @@ class RedisWithTLS(Redis):
 
     def __init__(self, *options: str) -> None:
         super().__init__(*options)
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
-        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(self.folder / "server.pem"))
+        certify(self.folder)
 
     @property
     def url(self) -> str:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("hardsession.testing.contract")
+pytest.register_assert_rewrite("hardsession.testing.contract", "tests.stores.common")

@@ -28,18 +28,12 @@ from redis.retry import Retry
 
 from hardsession import HardSession
 from hardsession.errors import StoreError
-from hardsession.stores import Options, Outcome, Store, Version, build
+from hardsession.stores import Options, Outcome, Store, build
 from hardsession.stores.cachelib import CachelibStore
 from hardsession.testing import OutageContract, StoreContract
 from tests.servers.redis import Redis
 
-VERSION = Version(b"v" * 16)
-VERBS: dict[str, Callable[[CachelibStore], Any]] = {
-    "get": lambda store: store.get("k"),
-    "add": lambda store: store.add("k", b"value", 60),
-    "replace": lambda store: store.replace("k", b"value", 60, VERSION),
-    "delete": lambda store: store.delete("k"),
-}
+from .common import FOUR_VERBS, VERSION
 
 
 @pytest.fixture(autouse=True)
@@ -495,7 +489,7 @@ class Broken(BaseCache):
     get = add = set = delete = _fail
 
 
-@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+@pytest.mark.parametrize("verb", FOUR_VERBS.values(), ids=FOUR_VERBS)
 def test_errors_of_the_driver(verb: Callable[[CachelibStore], Any]) -> None:
     """Whatever a cache raises is an outage with that as its cause."""
     with pytest.raises(StoreError) as caught:

@@ -27,15 +27,8 @@ from hardsession.testing import OutageContract, StoreContract
 from tests.servers.dynamodb import ACCESS, DynamoDB
 
 from .clock import MovedClock
+from .common import VERBS, VERSION, add_in_eight_processes, refuse_a_value_over_the_limit
 
-VERSION = Version(b"v" * 16)
-VERBS: dict[str, Callable[[DynamoDBStore], Any]] = {
-    "get": lambda store: store.get("k"),
-    "add": lambda store: store.add("k", b"value", 60),
-    "replace": lambda store: store.replace("k", b"value", 60, VERSION),
-    "delete": lambda store: store.delete("k"),
-    "keys": lambda store: list(store.keys("")),
-}
 KEY = {"KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST"}
 TEXT_KEY: dict[str, Any] = KEY | {"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}
 
@@ -274,19 +267,7 @@ def test_keys_in_pages(shared_server: DynamoDB, client: Any, given: str) -> None
 @pytest.mark.parametrize("size", [409_345, 5_000_000])
 def test_value_over_the_limit(store: DynamoDBStore, size: int) -> None:
     """A value that no item has room for is refused with both numbers, and the old one stands."""
-    store.add("k", b"old", 60)
-    stored = store.get("k")
-    assert stored is not None
-
-    for write in (
-        lambda: store.add("new", bytes(size), 60),
-        lambda: store.replace("k", bytes(size), 60, stored.version),
-    ):
-        with pytest.raises(StoreError, match=rf"409344 .*{size}"):
-            write()
-
-    assert store.get("k") == stored
-    assert store.get("new") is None
+    refuse_a_value_over_the_limit(store, size, 409_344)
 
 
 def test_limit_leaves_room_for_the_rest_of_the_item(store: DynamoDBStore, client: Any) -> None:
@@ -464,25 +445,11 @@ def test_errors_quote_nothing(store: DynamoDBStore, client: Any) -> None:
 def test_made_by_eight_processes_at_once(shared_server: DynamoDB, client: Any, environment: pytest.MonkeyPatch) -> None:
     """Workers that start together all get the table, and none an error."""
     settle(environment, shared_server.url)
-    context = multiprocessing.get_context("fork")
     for _ in range(3):
         shared_server.empty()
-        barrier = context.Barrier(8)
 
-        def work(number: int, barrier: Any = barrier) -> None:
-            store = DynamoDBStore(timeout=20)
-            barrier.wait(20)
-            assert store.add(f"k{number}", b"value", 60)
+        add_in_eight_processes(lambda: DynamoDBStore(timeout=20))
 
-        children = [context.Process(target=work, args=(number,)) for number in range(8)]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # a process with threads forks
-            for child in children:
-                child.start()
-        for child in children:
-            child.join(60)
-
-        assert [child.exitcode for child in children] == [0] * 8
         assert client.scan(TableName="Sessions")["Count"] == 8
         assert client.describe_time_to_live(TableName="Sessions")["TimeToLiveDescription"]["AttributeName"]
 

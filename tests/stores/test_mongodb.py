@@ -33,15 +33,8 @@ from hardsession.testing import OutageContract, StoreContract
 from tests.servers.mongodb import ExpiringMongoDB, MongoDB, MongoDBReplicaSet, MongoDBWithPassword, MongoDBWithTLS
 
 from .clock import MovedClock
+from .common import VERBS, VERSION, refuse_a_value_over_the_limit
 
-VERSION = Version(b"v" * 16)
-VERBS: dict[str, Callable[[MongoDBStore], Any]] = {
-    "get": lambda store: store.get("k"),
-    "add": lambda store: store.add("k", b"value", 60),
-    "replace": lambda store: store.replace("k", b"value", 60, VERSION),
-    "delete": lambda store: store.delete("k"),
-    "keys": lambda store: list(store.keys("")),
-}
 LIMIT = 16_776_704
 NEVER = DatetimeMS(4102444800000)
 
@@ -330,19 +323,7 @@ def test_keys_in_pages(store: MongoDBStore, documents: Collection[Any]) -> None:
 @pytest.mark.parametrize("size", [LIMIT + 1, 17_000_000])
 def test_value_over_the_limit(store: MongoDBStore, size: int) -> None:
     """A value that no document has room for is refused with both numbers, and the old one stands."""
-    store.add("k", b"old", 60)
-    stored = store.get("k")
-    assert stored is not None
-
-    for write in (
-        lambda: store.add("new", bytes(size), 60),
-        lambda: store.replace("k", bytes(size), 60, stored.version),
-    ):
-        with pytest.raises(StoreError, match=rf"{LIMIT} .*{size}"):
-            write()
-
-    assert store.get("k") == stored
-    assert store.get("new") is None
+    refuse_a_value_over_the_limit(store, size, LIMIT)
 
 
 def test_limit_leaves_room_for_the_rest_of_the_document(store: MongoDBStore) -> None:

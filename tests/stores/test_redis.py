@@ -12,19 +12,12 @@ import pytest
 import redis
 
 from hardsession.errors import StoreError
-from hardsession.stores import Options, Outcome, Store, Version, build
+from hardsession.stores import Options, Outcome, Store, build
 from hardsession.stores.redis import RedisStore
 from hardsession.testing import OutageContract, StoreContract
 from tests.servers.redis import Redis
 
-VERSION = Version(b"v" * 16)
-VERBS: dict[str, Callable[[RedisStore], Any]] = {
-    "get": lambda store: store.get("k"),
-    "add": lambda store: store.add("k", b"value", 60),
-    "replace": lambda store: store.replace("k", b"value", 60, VERSION),
-    "delete": lambda store: store.delete("k"),
-    "keys": lambda store: list(store.keys("")),
-}
+from .common import VERBS, VERSION
 
 
 @pytest.fixture

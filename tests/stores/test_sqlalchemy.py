@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -20,14 +18,14 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from hardsession import HardSession, Key, stores
 from hardsession.errors import ConfigError, StoreError
-from hardsession.stores import Options, Outcome, Store, Version, build
+from hardsession.stores import Options, Outcome, Store, build
 from hardsession.stores import sqlalchemy as module
 from hardsession.stores.sqlalchemy import SQLAlchemyStore
 from hardsession.testing import StoreContract
 
 from .clock import MovedClock
+from .common import VERSION, add_in_eight_processes, purge_in_batches
 
-VERSION = Version(b"v" * 16)
 SHAPE = [("name", "VARCHAR(128)"), ("version", "BLOB"), ("value", "BLOB"), ("expires", "BIGINT")]
 
 
@@ -145,25 +143,11 @@ def test_two_tables_in_one_file(url: str) -> None:
 
 def test_made_by_eight_processes_at_once(url: str, database: sqlite3.Connection) -> None:
     """Workers that start together all get the table, and none an error."""
-    context = multiprocessing.get_context("fork")
     for _ in range(3):
         database.execute("DROP TABLE IF EXISTS sessions")
-        barrier = context.Barrier(8)
 
-        def work(number: int, barrier: Any = barrier) -> None:
-            store = SQLAlchemyStore(url, timeout=20)
-            barrier.wait(20)
-            assert store.add(f"k{number}", b"value", 60)
+        add_in_eight_processes(lambda: SQLAlchemyStore(url, timeout=20))
 
-        children = [context.Process(target=work, args=(number,)) for number in range(8)]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # a process with threads forks
-            for child in children:
-                child.start()
-        for child in children:
-            child.join(60)
-
-        assert [child.exitcode for child in children] == [0] * 8
         assert database.execute("SELECT count(*) FROM sessions").fetchone() == (8,)
 
 
@@ -456,23 +440,7 @@ def test_purge_spares_what_was_renewed_meanwhile(store: SQLAlchemyStore, databas
 
 def test_purge_in_batches(url: str, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much is expired, no statement removes more than a batch."""
-    monkeypatch.setattr(module, "_BATCH", 2)
-    store = SQLAlchemyStore(url)
-    for number in range(5):
-        store.add(f"k{number}", b"value", 60)
-    store.add("live", b"value", 60)
-    database.execute("UPDATE sessions SET expires = 1 WHERE name <> 'live'")
-    deleted: list[int] = []
-    sa.event.listen(
-        store._engine,
-        "after_cursor_execute",
-        lambda _connection, cursor, statement, *_: statement.startswith("DELETE") and deleted.append(cursor.rowcount),
-    )
-
-    assert store.purge() == 5
-
-    assert deleted == [2, 2, 1]
-    assert list(store.keys("")) == ["live"]
+    purge_in_batches(url, database.execute, monkeypatch)
 
 
 def test_keys_in_pages(store: SQLAlchemyStore, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

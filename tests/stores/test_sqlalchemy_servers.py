@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import socket
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -19,8 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from hardsession.errors import StoreError
-from hardsession.stores import Options, Outcome, Store, Version, build
-from hardsession.stores import sqlalchemy as module
+from hardsession.stores import Options, Outcome, Store, build
 from hardsession.stores.sqlalchemy import SQLAlchemyStore
 from hardsession.testing import OutageContract, StoreContract
 from tests.servers import PATIENCE
@@ -28,9 +25,9 @@ from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 
 from .clock import MovedClock
+from .common import VERSION, add_in_eight_processes, purge_in_batches
 
 Database = PostgreSQL | MariaDB
-VERSION = Version(b"v" * 16)
 MODES = {
     PostgreSQL: ["", "?options=-cdefault_transaction_isolation%3Dserializable"],
     MariaDB: [
@@ -215,23 +212,7 @@ def test_rows_are_found_by_the_key(mariadb: MariaDB) -> None:
 
 def test_purge_in_batches(database: Database, store: SQLAlchemyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much is expired, no statement removes more than a batch, and what lives stays."""
-    monkeypatch.setattr(module, "_BATCH", 2)
-    store = SQLAlchemyStore(database.url)
-    for number in range(5):
-        store.add(f"k{number}", b"value", 60)
-    store.add("live", b"value", 60)
-    ask(database, "UPDATE sessions SET expires = 1 WHERE name <> 'live'")
-    deleted: list[int] = []
-    sa.event.listen(
-        store._engine,
-        "after_cursor_execute",
-        lambda _connection, cursor, statement, *_: statement.startswith("DELETE") and deleted.append(cursor.rowcount),
-    )
-
-    assert store.purge() == 5
-
-    assert deleted == [2, 2, 1]
-    assert list(store.keys("")) == ["live"]
+    purge_in_batches(database.url, partial(ask, database), monkeypatch)
 
 
 def test_engine_whose_connections_begin_with_a_transaction(postgresql: PostgreSQL) -> None:
@@ -445,25 +426,11 @@ def test_table(database: Database, store: SQLAlchemyStore) -> None:
 
 def test_made_by_eight_processes_at_once(database: Database) -> None:
     """Workers that start together all get the table, and none an error."""
-    context = multiprocessing.get_context("fork")
     for _ in range(4):
         ask(database, "DROP TABLE IF EXISTS sessions")
-        barrier = context.Barrier(8)
 
-        def work(number: int, barrier: Any = barrier) -> None:
-            store = SQLAlchemyStore(database.url, timeout=PATIENCE)
-            barrier.wait(PATIENCE)
-            assert store.add(f"k{number}", b"value", 60)
+        add_in_eight_processes(lambda: SQLAlchemyStore(database.url, timeout=PATIENCE))
 
-        children = [context.Process(target=work, args=(number,)) for number in range(8)]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # a process with threads forks
-            for child in children:
-                child.start()
-        for child in children:
-            child.join(60)
-
-        assert [child.exitcode for child in children] == [0] * 8
         assert ask(database, "SELECT count(*) FROM sessions") == [(8,)]
 
 
