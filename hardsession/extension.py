@@ -151,7 +151,7 @@ class HardSession:
             ConfigError: there is no registry.
         """
         desk = _Desk.open()
-        desk.epoch.advance(desk.ring, desk.now)
+        desk.epoch.advance(desk.ring)
         signals.session_revoked.send(desk.app, session=None)
         if desk.session is not None:
             desk.session.logout()
@@ -324,7 +324,7 @@ def _store(app: Flask, spec: StoreSpec | None, setting: str) -> Store | None:
         return None
     try:
         with _current(app):
-            return spec.store or stores.build(spec.name, spec.options)
+            return stores.build(spec.name, spec.options) if spec.store is None else spec.store
     except (ImportError, ValueError) as error:
         if setting == "SESSION_STORE" and spec.options.url is None:
             setting = "SESSION_TYPE"

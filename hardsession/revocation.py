@@ -41,22 +41,20 @@ class EpochOfAll:
 
     def __init__(self, store: Store, *, key_prefix: str, app_id: str, cached: int = _CACHED) -> None:
         self._store = store
-        self._cached = cached
         self._binding = everybody(app_id)
         self._name = f"{key_prefix}x.{to_text(self._binding)}"
         self._sealer = Sealer(Purpose.REVOCATION, app_id=app_id)
-        self._seen: tuple[int, int | None] | None = None
+        self._recent: Recent[int | None] = Recent(cached)
         self._kept = False
 
     def current(self, ring: KeyRing, now: int, *, fresh: bool = False) -> int | None:
         """The epoch that a session needs to be alive; unless it is to be `fresh`, one that was read a moment ago."""
-        seen = None if fresh else self._seen
-        return seen[1] if seen and 0 <= now - seen[0] < self._cached else self._read(ring, now)
+        return self._recent.get(self._name, now, lambda: self._read(ring), fresh=fresh)
 
     def for_login(self, ring: KeyRing, now: int) -> int | None:
         """The epoch for a session that begins now, as it stands in the store."""
-        epoch = self._read(ring, now)
-        return self.advance(ring, now) if epoch == _UNKNOWN else epoch
+        epoch = self.current(ring, now, fresh=True)
+        return self.advance(ring) if epoch == _UNKNOWN else epoch
 
     def for_cookie(self, ring: KeyRing, now: int) -> int:
         """The epoch for a session in a cookie that begins now.
@@ -71,7 +69,7 @@ class EpochOfAll:
             patience.wait()
         return epoch
 
-    def advance(self, ring: KeyRing, now: int) -> int:
+    def advance(self, ring: KeyRing) -> int:
         """End every session that there is; the epoch of those to come."""
         patience = Patience()
         while True:
@@ -79,18 +77,17 @@ class EpochOfAll:
             epoch = self._opened(stored, ring) if stored else None
             after = int.from_bytes(os.urandom(4)) if epoch in (None, _UNKNOWN) else (epoch + 1) % 2**32
             if self._written(after, stored, ring):
-                self._seen = now, after
+                self._recent.forget(self._name)
                 return after
             patience.wait()
 
-    def _read(self, ring: KeyRing, now: int) -> int | None:
+    def _read(self, ring: KeyRing) -> int | None:
         stored = self._store.get(self._name)
         epoch = self._opened(stored, ring) if stored else None
         if stored and epoch != _UNKNOWN and not (self._kept and stored.value[4:8] == ring.sealing.id):
             # Once in each process, so that it outlives every session, and the key that it was sealed with.
             self._written(epoch, stored, ring)
             self._kept = True
-        self._seen = now, epoch
         return epoch
 
     def _opened(self, stored: Stored, ring: KeyRing) -> int:

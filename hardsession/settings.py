@@ -239,13 +239,13 @@ class Settings:
             compress=reader.flag("SESSION_COMPRESS", False),
             pad_to=reader.whole("SESSION_PAD_TO", None, 2, _PAD_LIMIT),
             store=(store := _store(reader)),
-            revocation_store=_revocation_store(reader, store),
+            revocation_store=(revocation_store := _revocation_store(reader, store)),
             revocation_staleness=reader.seconds("SESSION_REVOCATION_STALENESS", None, least=0) or 0,
             key_prefix=_key_prefix(reader),
             refuses_conflicts=reader.choice("SESSION_CONFLICT", "merge", ("merge", "raise")) == "raise",
             anonymous_in_outage=reader.choice("SESSION_STORE_OUTAGE", "raise", ("raise", "anonymous")) == "anonymous",
-            registry=reader.flag("SESSION_REGISTRY", True),
-            most_per_user=reader.whole("SESSION_MAX_PER_USER", None, 1, CEILING),
+            registry=(registry := reader.flag("SESSION_REGISTRY", True)),
+            most_per_user=_most_per_user(reader, listed=registry and bool(store or revocation_store)),
             refuses_overflow=reader.choice("SESSION_OVERFLOW", "evict_oldest", ("evict_oldest", "refuse")) == "refuse",
             records_address=reader.flag("SESSION_RECORD_ADDRESS", False),
         )
@@ -463,6 +463,14 @@ def _revocation_store(reader: _Reader, store: StoreSpec | None) -> StoreSpec | N
         remedy = "Remove it, or remove SESSION_TYPE and SESSION_STORE."
         reader.problem(setting, "is for sessions in cookies; those in a store end without it.", remedy)
     return spec
+
+
+def _most_per_user(reader: _Reader, *, listed: bool) -> int | None:
+    most = reader.whole("SESSION_MAX_PER_USER", None, 1, CEILING)
+    if most is not None and not listed:
+        remedy = "Leave SESSION_REGISTRY on, and set SESSION_TYPE, or for sessions in cookies SESSION_REVOCATION_STORE."
+        reader.problem("SESSION_MAX_PER_USER", "counts nothing, since no list of a user's sessions is kept.", remedy)
+    return most
 
 
 def _store_at(reader: _Reader, setting: str, where: object, options: Options) -> StoreSpec:

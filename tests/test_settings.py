@@ -292,6 +292,26 @@ def test_file_of_keys_may_be_a_path(tmp_path, form):
     assert app.config["SESSION_COOKIE_NAME"] == NAME
 
 
+@pytest.mark.parametrize(
+    ("config", "listed"),
+    [
+        ({}, False),
+        ({"SESSION_TYPE": "memory", "SESSION_REGISTRY": False}, False),
+        ({"SESSION_REVOCATION_STORE": "memory", "SESSION_REGISTRY": False}, False),
+        ({"SESSION_TYPE": "memory"}, True),
+        ({"SESSION_REVOCATION_STORE": "memory"}, True),
+    ],
+)
+def test_cap_needs_a_list_to_count_by(config, listed):
+    """A cap on a user's sessions that nothing would hold is refused, instead of being ignored."""
+    if listed:
+        assert read(SESSION_MAX_PER_USER=3, **config).most_per_user == 3
+        return
+    (problem,) = problems(SESSION_MAX_PER_USER=3, **config)
+
+    assert problem.setting == "SESSION_MAX_PER_USER"
+
+
 def test_keys_stand_in_one_place(tmp_path):
     """Keys in the settings and in a file at once are refused, instead of one of the two being ignored."""
     (tmp_path / "keys").write_text(Key.generate().text)
