@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 
@@ -125,14 +125,12 @@ class Registry:
         self._refuses = refuses
         self._least_ttl = least_ttl
 
-    def admit(self, header: Header, ring: KeyRing, now: int) -> Admission | None:
+    def admit(self, header: Header, ring: KeyRing, now: int) -> Admission:
         """A login begins: note the user's epoch and, where logins are refused, take a slot.
 
         Raise SessionLimitError where there is none.
         """
-        owner = header.metadata.owner
-        if owner is None:
-            return None
+        owner = cast("str", header.metadata.owner)
         if not self._refuses:
             return self.note(owner, ring, now)
         secret = SessionSecret.new()

@@ -182,6 +182,8 @@ class Session(SessionMixin):
         """
         owner = identity.user_id(user_id)
         permanent = self.permanent
+        if self.outage:
+            raise self.outage
         header = policy.authenticate(
             self.header, self.rules.timeouts, _now(), owner=owner, method=method, permanent=permanent
         )

@@ -288,6 +288,23 @@ class TestRevoke:
 
         assert [send(app, token, owner).value for token in (before, between, logged_in(app))] == [None, None, "ada"]
 
+    def test_all_twice_at_once(self, store):
+        """Of two who log everybody out at once neither is lost: who came between them is logged out as well."""
+        app = make_app(store)
+        between = []
+
+        def other():
+            hard.revoke_all()
+            between.append(logged_in(app))
+
+        with app.app_context():
+            hard.revoke_all()
+            store.meanwhile(other)
+            hard.revoke_all()
+
+        assert send(app, between[0], owner).value is None
+        assert send(app, logged_in(app), owner).value == "ada"
+
     def test_all_by_one_who_is_logged_in(self, memory):
         """Whoever logs everybody out is logged out as well."""
         app = make_app(memory)
@@ -430,6 +447,24 @@ class TestKeys:
         assert send(app, logged_in(app), owner).value == "ada"
         with app.app_context():
             hard.revoke_all()
+
+    def test_list_under_two_keys(self, store):
+        """A list that was written under a newer key, and not emptied under the older one, has each session once."""
+        token = logged_in(self.app_with(store, self.OLD))
+        app = self.app_with(store, self.NEW, self.OLD)
+
+        def fail(call):
+            if (call.kind, call.verb) == ("u", "replace"):
+                raise StoreError("The server is gone.")
+
+        store.before = fail
+        assert send(app, None, login("ada")).status == 500
+        store.before = lambda _: None
+
+        assert [entry.handle for entry in listed(app)].count(handle_of(app, token)) == 1
+        with app.app_context():
+            assert hard.revoke_user("ada") == 2
+        assert send(app, token, owner).value is None
 
 
 class TestCounts:

@@ -145,7 +145,7 @@ def test_conflict_that_never_ends(app, store, change):
     numbers = iter(range(1000))
     others = [lambda: send(app, token, write(n=next(numbers)))] * 100
 
-    with freeze_time("2026-11-24 09:00:00", auto_tick_seconds=1):
+    with freeze_time("2026-11-24 09:00:00", auto_tick_seconds=0.1):
         token = ada(app)
         store.meanwhile(*others)
         answer = send(app, token, CHANGES[change])
