@@ -34,11 +34,16 @@ help:
 demo: $(if $(filter redis sqlite,$(STORE)),.venv/test,.venv/core)
 	@$(BIN)/python -m examples.vault
 
+# Two processes share out the whole of the tests; each has servers of its own, so more would cost what they gain.
+PROCESSES = -n 2
+
 test: .venv/test
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m coverage run -m pytest
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest $(PROCESSES)
+	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report
 endif
 
@@ -91,7 +96,7 @@ wheel: .venv/test
 	tar -xzf "$$dist"/*.tar.gz -C "$$away"; \
 	cd "$$away"/hardsession-*; rm -r hardsession; \
 	"$$python" -c 'import hardsession; print("testing", hardsession.__file__); assert "site-packages" in hardsession.__file__'; \
-	HARDSESSION_STORES='memory redis' HARDSESSION_SERVERS=redis "$$python" -m pytest $(ARGS)
+	HARDSESSION_STORES='memory redis' HARDSESSION_SERVERS=redis "$$python" -m pytest $(or $(ARGS),$(PROCESSES))
 
 UV = uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -110,7 +115,7 @@ lock:
 	$(COMPILE) pyproject.toml requirements/foreign.in -o requirements/foreign.txt
 
 clean:
-	rm -rf .venv .venv-foreign .nox dist docs/_build .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-foreign .nox dist docs/_build .coverage* .hypothesis .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment. Each file below is made last, when its step is complete.

@@ -32,7 +32,7 @@ def lowest(session: nox.Session) -> None:
     """Test with the lowest versions that pyproject.toml allows."""
     install(session, "requirements/lowest.txt")
     # Every store's own tests run; of what is the same on all of them, two are enough to see a version that is too low.
-    session.run("python", "-m", "pytest", *session.posargs, env={"HARDSESSION_STORES": "memory redis"})
+    session.run("python", "-m", "pytest", "-n", "2", *session.posargs, env={"HARDSESSION_STORES": "memory redis"})
 
 
 @nox.session

@@ -71,6 +71,18 @@ def vectors(untested: Callable[[str], NoReturn]) -> Path:
     return Path(folder)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that shares out the tests what this one could not test."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["untested"] = sorted(_untested)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear it."""
+    _untested.update(getattr(node, "workeroutput", {}).get("untested", ()))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say in one line what was not tested, and how to have it tested."""
     if _untested:

@@ -35,7 +35,10 @@ PATIENCE = 20
 """Seconds after which a test that waits for another thread or a server fails instead of hanging."""
 
 
-_taken: set[int] = set()
+_process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_taken = {port for port in range(65536) if port % _processes != _process}
+"""Ports that are given to a server already, and those that the other processes of this run may give to one."""
 
 
 def free_port() -> int:
