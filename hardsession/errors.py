@@ -131,7 +131,7 @@ class ReauthenticationRequired(HardSessionError, Unauthorized):
     have counted, None for any.
     """
 
-    description = "Prove again who you are."
+    description: str = "Prove again who you are."
 
     def __init__(self, reason: Staleness, *, max_age: int, methods: frozenset[str] | None = None) -> None:
         self.reason = reason
