@@ -312,9 +312,9 @@ def _change(
     """
     if session.header is None and not session:
         return _ended(loaded) if session.logged_out else None
-    record, dumps = loaded.record, parts.serializers[parts.format].dumps
+    record, data, dumps = loaded.record, session.data, parts.serializers[parts.format].dumps
     active = session.request.endpoint not in parts.passive_endpoints
-    payload = dumps(session.data)
+    payload = dumps(data)
     session.merged = None
     row = loaded.opened.row
     followed = row is not None and row.followed
@@ -330,7 +330,7 @@ def _change(
             session.merged = payload_of(theirs, parts.serializers)
             return replace(theirs, header=policy.touch(theirs.header, now) if active else theirs.header)
 
-        again = _must_look_again(session, loaded, now)
+        again = loaded.rewritten or _may_be_over(session, record, now)
         header = policy.touch(record.header, now) if active else record.header
         touched = replace(record, header=policy.confirm(header, now) if confirms else header)
         return Change(
@@ -352,27 +352,27 @@ def _change(
     ends = session.logged_out and not session.logs_in
     if not (header.confirmed or followed):
         header = policy.confirm(header, now)
-    again = _must_look_again(session, loaded, now)
+    again = loaded.rewritten or _may_be_over(session, record, now)
 
     def rebase(theirs: Record) -> Record:
         if policy.over(theirs.header, session.timeouts, now):
             raise TokenRefused(Refusal.HEADER)
         base, stored = session.inherited(before), session.inherited(payload_of(theirs, parts.serializers))
-        data, both = merge(base, session.data, stored, stored_wins=session.rules.privilege_keys)
+        merged, both = merge(base, data, stored, stored_wins=session.rules.privilege_keys)
         if both and parts.refuses_conflicts and not ends:
             raise ConflictError(
                 "Another request changed the same keys meanwhile. Read the session again, and try again."
             )
         contested.extend(both)
-        session.merged = data
+        session.merged = merged
         changed = record is not None and header.permanent != record.header.permanent
         mine = header if changed else replace(header, permanent=theirs.header.permanent)
         joined = mine if new_id else policy.touch(replace(theirs.header, permanent=mine.permanent), header.seen_at)
-        return Record(joined, dumps(data), parts.format)
+        return Record(joined, dumps(merged), parts.format)
 
     return Change(
         loaded.opened,
-        Record(header, dumps(session.data), parts.format),
+        Record(header, dumps(data), parts.format),
         new_id=new_id,
         may_renew=answers and active and not again,
         ends=ends,
@@ -385,10 +385,9 @@ def _change(
     )
 
 
-def _must_look_again(session: Session, loaded: Loaded, now: int) -> bool:
-    """Whether a row is no more as it was read: rewritten by this request, or over unless another one kept it alive."""
-    record = loaded.record
-    return loaded.rewritten or (record is not None and now >= min(policy.limits(record.header, session.timeouts)))
+def _may_be_over(session: Session, record: Record | None, now: int) -> bool:
+    """Whether what was read is over unless another request kept it alive."""
+    return record is not None and now >= min(policy.limits(record.header, session.timeouts))
 
 
 def _ended(loaded: Loaded) -> Change:

@@ -397,7 +397,7 @@ BOUNDS = {
     "sqlite": {"untouched": 5, "read": 260, "write": 450},
     "postgresql": {"untouched": 5, "read": 340, "write": 600},
     "mariadb": {"untouched": 5, "read": 420, "write": 680},
-    "memcached": {"untouched": 5, "read": 130, "write": 230},
+    "memcached": {"untouched": 5, "read": 130, "write": 225},
     "mongodb": {"untouched": 5, "read": 480, "write": 860},
     "dynamodb": {"untouched": 5, "read": 2700, "write": 5400},
 }
